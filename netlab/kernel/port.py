@@ -1,0 +1,123 @@
+"""The verbs netlab asks of a kernel.
+
+Each verb is one request in the namespace named first. Verbs only queue; ``flush`` is the barrier
+after which everything queued has been done or refused. Names are namespace names as under
+``/run/netns``; devices are named, their indexes are the kernel room's own business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+Options = Mapping[str, int | str | bool]
+"""Device settings by their ip(8) words, lower case, ``-`` written ``_``; times in seconds."""
+
+
+class NextHop(NamedTuple):
+    """One way out of a route: a gateway, a device, or both; ``weight`` 1 to 256."""
+
+    gateway: str = ""
+    device: str = ""
+    weight: int = 1
+    onlink: bool = False
+
+
+class Kernel(Protocol):
+    """Deleting what is not there is done; creating what is there is refused."""
+
+    def begin(self, token: object) -> None:
+        """Verbs from here on belong to ``token``; a refusal carries it (``KernelRefused.token``)."""
+
+    def flush(self) -> None:
+        """Do what is queued. Raises the first refusal; the queues are empty afterwards."""
+
+    # namespaces
+    def make_namespaces(self, names: Sequence[str]) -> Mapping[str, int]:
+        """Nameless namespaces that die with this process unless named; their inode numbers.
+
+        At once, not queued: the numbers are journalled before ``add_namespace`` names them.
+        """
+
+    def add_namespace(self, ns: str) -> None:
+        """Name a namespace made before: lo up, the sysctls of ``BASELINE`` set."""
+
+    def del_namespace(self, ns: str) -> None:
+        """End the processes inside, then take the name away; only if its inode is ``owned``."""
+
+    def own(self, inodes: Mapping[str, int]) -> None:
+        """The namespaces that are this lab's, by inode: all other ones are refused."""
+
+    # devices
+    def add_veth(self, a: VethEnd, b: VethEnd) -> None: ...
+    def add_device(
+        self, ns: str, name: str, kind: str, mac: str, mtu: int, up: bool, options: Options
+    ) -> None:
+        """``kind`` is bridge or vxlan; a bridge's ``options`` may be set again by ``set_device``.
+
+        ``mac`` "" and ``mtu`` 0 leave the choice to the kernel.
+        """
+
+    def add_tun(
+        self, ns: str, name: str, mode: str, mac: str, mtu: int, up: bool, options: Options
+    ) -> None:
+        """A persistent tun or tap device (``mode``); options: owner, group (ids), multi_queue."""
+
+    def set_device(self, ns: str, name: str, kind: str, options: Options) -> None: ...
+    def set_mtu(self, ns: str, name: str, mtu: int) -> None: ...
+    def del_device(self, ns: str, name: str) -> None: ...
+    def set_offload(self, ns: str, name: str, feature: str, on: bool) -> None: ...
+
+    # bridges
+    def set_master(self, ns: str, name: str, master: str) -> None:
+        """``master`` "" releases the port."""
+
+    def set_port(self, ns: str, name: str, options: Options) -> None:
+        """Bridge port settings: cost, priority, isolated, learning, hairpin, flood …"""
+
+    def add_fdb(self, ns: str, name: str, mac: str, remote: str) -> None: ...
+    def del_fdb(self, ns: str, name: str, mac: str, remote: str) -> None: ...
+
+    # layer 3
+    def add_address(self, ns: str, name: str, cidr: str, peer: str) -> None: ...
+    def del_address(self, ns: str, name: str, cidr: str, peer: str) -> None: ...
+    def add_route(
+        self, ns: str, to: str, hops: Sequence[NextHop], kind: str, table: int, metric: int,
+        source: str, replace: bool,
+    ) -> None:
+        """``to`` is always a prefix (``0.0.0.0/0``); ``kind`` unicast, blackhole, unreachable, …"""
+
+    def del_route(self, ns: str, to: str, kind: str, table: int, metric: int) -> None: ...
+    def add_rule(self, ns: str, family: int, options: Options) -> None: ...
+    def del_rule(self, ns: str, family: int, options: Options) -> None: ...
+    def add_neighbour(self, ns: str, name: str, to: str, mac: str, proxy: bool) -> None: ...
+    def del_neighbour(self, ns: str, name: str, to: str, proxy: bool) -> None: ...
+    def set_sysctl(self, ns: str, name: str, value: str) -> None: ...
+    def reset_sysctl(self, ns: str, name: str) -> None:
+        """Back to what a fresh namespace has."""
+
+    # what a process in a node sees
+    def write_entry(self, ns: str, entry: str) -> None:
+        """What ``enter`` needs to know of a node (JSON text; see ``netlab.kernel.enter``)."""
+
+    def del_entry(self, ns: str) -> None: ...
+    def write_hosts(self, lab: str, text: str) -> None:
+        """The lab's ``/etc/hosts``, shared by its nodes."""
+
+    def del_hosts(self, lab: str) -> None: ...
+    def run(self, ns: str, command: str) -> None:
+        """Run a shell line in the node and wait; a non-zero exit is ``CommandFailed``."""
+
+
+class VethEnd(NamedTuple):
+    """One end of a veth pair: created in place, never moved."""
+
+    ns: str
+    name: str
+    mac: str
+    mtu: int
+    up: bool
+    queues: int = 0
+
+
+Names = Iterable[str]

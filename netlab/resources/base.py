@@ -1,0 +1,109 @@
+"""What every resource answers: who am I, what do I stand on, how am I made."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields
+from enum import IntEnum
+from typing import Any, ClassVar, TypeAlias
+
+from netlab.kernel.port import Kernel
+
+Key: TypeAlias = tuple[str, ...]
+
+
+class Stage(IntEnum):
+    """When a resource is made; needs always lie in an earlier stage, or earlier in the same.
+
+    Up to ``LINK`` stages are barriers for the whole lab; later ones only order one namespace.
+    """
+
+    NAMESPACE = 0
+    LAB = 1
+    EARLY = 2
+    """Inside fresh namespaces, before any device: ``conf/default`` sysctls."""
+    DEVICE = 3
+    LINK = 4
+    PORT = 5
+    SETTING = 6
+    ADDRESS = 7
+    ROUTE = 8
+    RULE = 9
+    ENTRY = 10
+    COMMAND = 11
+    """After everything else is up, across the whole lab."""
+
+
+@dataclass(frozen=True)
+class Resource(ABC):
+    """One thing in the kernel, as a value: fields are str, int, bool, or tuples of these.
+
+    Two resources with one key are the same thing in two topologies.
+    """
+
+    stage: ClassVar[Stage]
+
+    @property
+    @abstractmethod
+    def key(self) -> Key: ...
+
+    @property
+    @abstractmethod
+    def ns(self) -> str:
+        """The namespace it is made in; "" for what belongs to the lab as a whole."""
+
+    @property
+    def provides(self) -> tuple[Key, ...]:
+        """Keys under which others may need this."""
+        return (self.key,)
+
+    @property
+    def needs(self) -> tuple[Key, ...]:
+        """Keys that must be there first; when one goes, this has to go before it."""
+        return ()
+
+    @property
+    def falls_with(self) -> tuple[Key, ...]:
+        """When all of these go, the kernel takes this away by itself."""
+        return self.needs
+
+    @property
+    @abstractmethod
+    def words(self) -> str:
+        """What it is, for people, in ip(8)'s terms and without the node's name."""
+
+    @abstractmethod
+    def create(self, kernel: Kernel) -> None: ...
+
+    @abstractmethod
+    def delete(self, kernel: Kernel) -> None: ...
+
+    def follows(self, before: Any) -> bool:
+        """Whether ``update`` can make this out of ``before`` (same key), nothing else disturbed."""
+        return False
+
+    def update(self, kernel: Kernel, before: Any) -> None:
+        """Make this out of ``before``; by default creating again sets the new value."""
+        self.create(kernel)
+
+    def changes(self, before: Resource) -> str:
+        """``mtu 1500 → 1400``: the fields that differ from ``before``."""
+        return "  ".join(
+            f"{f.name} {_show(old)} → {_show(new)}"
+            for f in fields(self)
+            if (old := getattr(before, f.name)) != (new := getattr(self, f.name))
+        )
+
+
+def _show(value: object) -> str:
+    if isinstance(value, tuple):
+        return " ".join(_show(v) for v in value) or "none"
+    return str(value) if value != "" else "none"
+
+
+def namespace_key(ns: str) -> Key:
+    return ("namespace", ns)
+
+
+def device_key(ns: str, name: str) -> Key:
+    return ("device", ns, name)

@@ -1,0 +1,309 @@
+"""What is written on devices and namespaces: addresses, routes, rules, neighbours, sysctls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, TypeAlias
+
+from netlab.kernel.port import Kernel, NextHop
+from netlab.resources.base import Key, Resource, Stage, device_key, namespace_key
+from netlab.resources.device import Setting
+
+MAIN = 254
+"""The main routing table (rtnetlink(7), RT_TABLE_MAIN)."""
+
+Hop: TypeAlias = tuple[str, str, int, bool]
+"""gateway, device, weight, onlink: a ``NextHop`` as the journal holds it."""
+
+
+@dataclass(frozen=True)
+class Address(Resource):
+    stage: ClassVar[Stage] = Stage.ADDRESS
+
+    home: str
+    device: str
+    cidr: str
+    peer: str = ""
+
+    @property
+    def ns(self) -> str:
+        return self.home
+
+    @property
+    def key(self) -> Key:
+        return ("address", self.home, self.device, self.cidr)
+
+    @property
+    def needs(self) -> tuple[Key, ...]:
+        return (device_key(self.home, self.device),)
+
+    @property
+    def words(self) -> str:
+        return f"address {self.cidr} dev {self.device}"
+
+    def create(self, kernel: Kernel) -> None:
+        kernel.add_address(self.home, self.device, self.cidr, self.peer)
+
+    def delete(self, kernel: Kernel) -> None:
+        kernel.del_address(self.home, self.device, self.cidr, self.peer)
+
+
+@dataclass(frozen=True)
+class Route(Resource):
+    """One route; ``over`` are the keys of the addresses whose subnets reach its gateways."""
+
+    stage: ClassVar[Stage] = Stage.ROUTE
+
+    home: str
+    to: str
+    hops: tuple[Hop, ...] = ()
+    kind: str = "unicast"
+    table: int = MAIN
+    metric: int = 0
+    source: str = ""
+    over: tuple[Key, ...] = ()
+
+    @property
+    def ns(self) -> str:
+        return self.home
+
+    @property
+    def key(self) -> Key:
+        return ("route", self.home, str(self.table), self.to, str(self.metric))
+
+    @property
+    def needs(self) -> tuple[Key, ...]:
+        devices = tuple(device_key(self.home, d) for _, d, _, _ in self.hops if d)
+        return (namespace_key(self.home), *self.over, *devices)
+
+    @property
+    def falls_with(self) -> tuple[Key, ...]:
+        """Only the namespace surely takes it: deleting what went with a device is done anyway."""
+        return (namespace_key(self.home),)
+
+    @property
+    def words(self) -> str:
+        to = "default" if self.to in ("0.0.0.0/0", "::/0") else self.to
+        parts = ["route", "" if self.kind == "unicast" else self.kind, to, hop_words(self.hops)]
+        parts += ["" if self.table == MAIN else f"table {self.table}"]
+        parts += ["" if not self.metric else f"metric {self.metric}"]
+        parts += ["" if not self.source else f"src {self.source}"]
+        return " ".join(p for p in parts if p)
+
+    def create(self, kernel: Kernel) -> None:
+        self._write(kernel, replace=False)
+
+    def delete(self, kernel: Kernel) -> None:
+        kernel.del_route(self.home, self.to, self.kind, self.table, self.metric)
+
+    def follows(self, before: Route) -> bool:
+        """IPv6 keeps routes of one prefix side by side, so only IPv4 replaces in one step."""
+        return ":" not in self.to and before.kind == self.kind
+
+    def update(self, kernel: Kernel, before: Route) -> None:
+        self._write(kernel, replace=True)
+
+    def _write(self, kernel: Kernel, *, replace: bool) -> None:
+        hops = [NextHop(*hop) for hop in self.hops]
+        kernel.add_route(
+            self.home, self.to, hops, self.kind, self.table, self.metric, self.source, replace
+        )
+
+
+@dataclass(frozen=True)
+class Routing(Resource):
+    """The routes that ``routing: static`` computed for one node and family, by next hops."""
+
+    stage: ClassVar[Stage] = Stage.ROUTE
+
+    home: str
+    family: int
+    groups: tuple[tuple[tuple[Hop, ...], tuple[str, ...]], ...]
+    """``((next hops, prefixes), …)``"""
+    over: tuple[Key, ...] = ()
+
+    @property
+    def ns(self) -> str:
+        return self.home
+
+    @property
+    def key(self) -> Key:
+        return ("routing", self.home, str(self.family))
+
+    @property
+    def needs(self) -> tuple[Key, ...]:
+        return (namespace_key(self.home), *self.over)
+
+    @property
+    def falls_with(self) -> tuple[Key, ...]:
+        return (namespace_key(self.home),)
+
+    @property
+    def words(self) -> str:
+        count = sum(len(prefixes) for _, prefixes in self.groups)
+        return f"{count} static IPv{self.family} route{'s' * (count != 1)}"
+
+    def routes(self) -> dict[str, tuple[Hop, ...]]:
+        return {prefix: hops for hops, prefixes in self.groups for prefix in prefixes}
+
+    def create(self, kernel: Kernel) -> None:
+        for hops, prefixes in self.groups:
+            ways = [NextHop(*hop) for hop in hops]
+            for prefix in prefixes:
+                kernel.add_route(self.home, prefix, ways, "unicast", MAIN, 0, "", False)
+
+    def delete(self, kernel: Kernel) -> None:
+        for prefix in self.routes():
+            kernel.del_route(self.home, prefix, "unicast", MAIN, 0)
+
+    def follows(self, before: Routing) -> bool:
+        return True
+
+    def update(self, kernel: Kernel, before: Routing) -> None:
+        """Only the routes that differ: gone ones first, so that no prefix stands twice."""
+        old, new = before.routes(), self.routes()
+        for prefix, hops in old.items():
+            if new.get(prefix) != hops:
+                kernel.del_route(self.home, prefix, "unicast", MAIN, 0)
+        for prefix, hops in new.items():
+            if old.get(prefix) != hops:
+                ways = [NextHop(*hop) for hop in hops]
+                kernel.add_route(self.home, prefix, ways, "unicast", MAIN, 0, "", False)
+
+    def changes(self, before: Resource) -> str:
+        assert isinstance(before, Routing)
+        old, new = before.routes(), self.routes()
+        added = sum(p not in old for p in new)
+        gone = sum(p not in new for p in old)
+        moved = sum(new[p] != old[p] for p in new.keys() & old.keys())
+        return f"{added} added, {gone} removed, {moved} by another way"
+
+
+@dataclass(frozen=True)
+class Rule(Resource):
+    """A policy rule; ``options`` by ip-rule(8)'s words: from, to, iif, oif, fwmark, tos, …"""
+
+    stage: ClassVar[Stage] = Stage.RULE
+
+    home: str
+    family: int
+    options: tuple[Setting, ...]
+
+    @property
+    def ns(self) -> str:
+        return self.home
+
+    @property
+    def key(self) -> Key:
+        return ("rule", self.home, str(self.family), *(f"{k}={v}" for k, v in self.options))
+
+    @property
+    def needs(self) -> tuple[Key, ...]:
+        return (namespace_key(self.home),)
+
+    @property
+    def words(self) -> str:
+        return "rule " + " ".join(f"{k} {v}" for k, v in self.options)
+
+    def create(self, kernel: Kernel) -> None:
+        kernel.add_rule(self.home, self.family, dict(self.options))
+
+    def delete(self, kernel: Kernel) -> None:
+        kernel.del_rule(self.home, self.family, dict(self.options))
+
+
+@dataclass(frozen=True)
+class Neighbour(Resource):
+    """A permanent neighbour, or a proxy entry (an address answered for)."""
+
+    stage: ClassVar[Stage] = Stage.ADDRESS
+
+    home: str
+    device: str
+    to: str
+    mac: str = ""
+    proxy: bool = False
+
+    @property
+    def ns(self) -> str:
+        return self.home
+
+    @property
+    def key(self) -> Key:
+        return ("proxy" if self.proxy else "neighbour", self.home, self.device, self.to)
+
+    @property
+    def needs(self) -> tuple[Key, ...]:
+        return (device_key(self.home, self.device),)
+
+    @property
+    def words(self) -> str:
+        if self.proxy:
+            return f"neighbour proxy {self.to} dev {self.device}"
+        return f"neighbour {self.to} lladdr {self.mac} dev {self.device}"
+
+    def create(self, kernel: Kernel) -> None:
+        kernel.add_neighbour(self.home, self.device, self.to, self.mac, self.proxy)
+
+    def delete(self, kernel: Kernel) -> None:
+        kernel.del_neighbour(self.home, self.device, self.to, self.proxy)
+
+
+@dataclass(frozen=True)
+class Sysctl(Resource):
+    """A switch under ``/proc/sys``; ``device`` names the interface it belongs to, if one."""
+
+    stage: ClassVar[Stage] = Stage.SETTING
+
+    home: str
+    name: str
+    value: str
+    device: str = ""
+
+    @property
+    def ns(self) -> str:
+        return self.home
+
+    @property
+    def key(self) -> Key:
+        return ("sysctl", self.home, self.name)
+
+    @property
+    def needs(self) -> tuple[Key, ...]:
+        return (
+            (device_key(self.home, self.device),) if self.device else (namespace_key(self.home),)
+        )
+
+    @property
+    def words(self) -> str:
+        return f"sysctl {self.name}={self.value}"
+
+    def create(self, kernel: Kernel) -> None:
+        kernel.set_sysctl(self.home, self.name, self.value)
+
+    def delete(self, kernel: Kernel) -> None:
+        kernel.reset_sysctl(self.home, self.name)
+
+    def follows(self, before: Sysctl) -> bool:
+        return before.device == self.device
+
+
+@dataclass(frozen=True)
+class EarlySysctl(Sysctl):
+    """One that must be set before devices appear, as ``net.ipv6.conf.default.*`` is."""
+
+    stage: ClassVar[Stage] = Stage.EARLY
+
+    def follows(self, before: Sysctl) -> bool:
+        return False
+
+
+def hop_words(hops: tuple[Hop, ...]) -> str:
+    if len(hops) == 1:
+        gateway, device, _, onlink = hops[0]
+        words = (f"via {gateway}" if gateway else "", f"dev {device}" if device else "")
+        return " ".join(w for w in (*words, "onlink" if onlink else "") if w)
+    return " ".join(
+        f"nexthop {f'via {gateway}' if gateway else f'dev {device}'} weight {weight}"
+        for gateway, device, weight, _ in hops
+    )
