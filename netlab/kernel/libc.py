@@ -1,0 +1,72 @@
+"""The system calls that Python 3.11 has no function for.
+
+Kept apart from everything heavy: a ``netlab exec`` lives shorter than most imports.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWNET = 0x40000000
+
+MS_RDONLY = 0x1
+MS_NOSUID = 0x2
+MS_NODEV = 0x4
+MS_NOEXEC = 0x8
+MS_BIND = 0x1000
+MS_REC = 0x4000
+MS_SLAVE = 0x80000
+MNT_DETACH = 0x2
+
+_IGNORED_BY_PYTHON = (13, 25)
+"""SIGPIPE and SIGXFSZ; module signal costs more to import than all the rest of this one."""
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.signal.argtypes = (ctypes.c_int, ctypes.c_void_p)
+_libc.signal.restype = ctypes.c_void_p
+_libc.mount.argtypes = (
+    ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p,
+)
+
+
+def setns(fd: int, kind: int) -> None:
+    _check(_libc.setns(fd, kind), "setns")
+
+
+def unshare(kinds: int) -> None:
+    _check(_libc.unshare(kinds), "unshare")
+
+
+def sethostname(name: str) -> None:
+    raw = name.encode()
+    _check(_libc.sethostname(raw, len(raw)), name)
+
+
+def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
+    encoded = os.fsencode(source), os.fsencode(target), os.fsencode(kind)
+    _check(_libc.mount(*encoded, flags, os.fsencode(options)), target)
+
+
+def bind(source: str, target: str) -> None:
+    """With all that is mounted below ``source``."""
+    mount(source, target, flags=MS_BIND | MS_REC)
+
+
+def detach(target: str) -> None:
+    """Take the name away; who holds a part of it keeps that."""
+    _check(_libc.umount2(os.fsencode(target), MNT_DETACH), target)
+
+
+def default_signals() -> None:
+    """What Python ignores for itself; what the caller chose to ignore (nohup) stays ignored."""
+    for number in _IGNORED_BY_PYTHON:
+        _libc.signal(number, None)
+
+
+def _check(result: int, subject: str) -> None:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), subject)
