@@ -145,7 +145,17 @@ def _enter(node: str, inode: int | None, lab_dir: str, netns_path: str) -> dict[
         raise _told(node, refusal) from refusal
     finally:
         os.close(namespace)
-    return {**os.environ, **dict(entry["env"]), "NETLAB_LAB": lab, "NETLAB_NODE": node}
+    told = {"NETLAB_LAB": lab, "NETLAB_NODE": node}
+    return {**_callers_environment(), **dict(entry["env"]), **told}
+
+
+def _callers_environment() -> dict[str, str]:
+    """Without the LC_CTYPE that Python gives itself where the locale is C (PEP 538)."""
+    environment = dict(os.environ)
+    with open("/proc/self/environ", "rb") as file:
+        if b"\0LC_CTYPE=" not in b"\0" + file.read():
+            environment.pop("LC_CTYPE", None)
+    return environment
 
 
 def _join(node: str, namespace: int, files: list[File], lab_dir: str) -> None:
