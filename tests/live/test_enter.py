@@ -69,11 +69,17 @@ class Lab:
         return enter.run_many(LAB, self.inodes, argv, write, str(self.state)), said
 
 
+def mounts() -> list[str]:
+    """Of this machine, but for the namespaces of other tests that run beside this one."""
+    lines = Path("/proc/self/mounts").read_text().splitlines()
+    return [line for line in lines if LAB in line or " /run/netns" not in line]
+
+
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[Lab]:
     (tmp_path / LAB / "nodes").mkdir(parents=True)
     (tmp_path / LAB / "hosts").write_text("127.0.0.1 localhost\n10.0.0.1 a\n")
-    mounts = Path("/proc/self/mounts").read_text()
+    before = mounts()
     for node in "ab":
         subprocess.run(["ip", "netns", "add", f"{LAB}.{node}"], check=True)
     subprocess.run(["ip", "-n", f"{LAB}.a", "link", "add", "eth0", "type", "bridge"], check=True)
@@ -84,8 +90,7 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
             subprocess.run(["ip", "netns", "del", f"{LAB}.{node}"], check=True)
     left = sorted(path.name for path in (tmp_path / LAB).iterdir())
     assert left == ["hosts", "nodes"]
-    ours = [m for m in Path("/proc/self/mounts").read_text().splitlines() if LAB in m]
-    assert (ours, LAB in mounts) == ([], False)
+    assert mounts() == before
 
 
 def test_a_program_sees_its_own_network_and_name(lab: Lab) -> None:
@@ -221,6 +226,18 @@ def test_a_terminal_stays_a_terminal(lab: Lab) -> None:
         pass
     assert (said, os.waitpid(pid, 0)[1]) == (b"terminal\r\n", signal.SIGINT)
     os.close(master)
+
+
+def test_a_shell_is_the_callers(lab: Lab) -> None:
+    code = EXEC.replace("exec_command", "exec_shell").replace("argv, state", "state")
+    words = [sys.executable, "-c", code, LAB, "a", str(lab.inodes["a"]), str(lab.state)]
+    for shell in ("/bin/sh", "/no/such/shell"):
+        done = subprocess.run(
+            words, env={**os.environ, "SHELL": shell}, input="hostname; echo $-; exit 4\n",
+            capture_output=True, text=True, timeout=20, start_new_session=True,
+        )
+        name, flags = done.stdout.splitlines()
+        assert (done.returncode, name, "i" in flags) == (4, "a", True)
 
 
 def test_a_foreign_or_missing_namespace_is_refused(lab: Lab) -> None:

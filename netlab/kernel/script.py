@@ -1,0 +1,447 @@
+"""The kernel that writes: a lab as a shell script of ``ip`` commands, for where netlab is not.
+
+    $ netlab script lab.yaml > lab.sh; sh lab.sh up; ip netns exec lab.h1 ping h2; sh lab.sh down
+
+The lines do what the real kernel room does, in its order. What iproute2 cannot do is said in a
+comment of the script: it gives no host name of its own, and shows only files that lie directly
+below /etc and that the machine has as well.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count, groupby
+from shlex import join, quote
+from typing import NamedTuple
+
+from netlab.kernel.enter import NO_RESOLVER
+from netlab.kernel.port import NextHop, Options, VethEnd
+
+BASELINE = {
+    "net.ipv4.ip_forward": "0",
+    "net.ipv6.conf.all.accept_dad": "0",
+    "net.ipv6.conf.default.accept_dad": "0",
+}
+
+MAIN_TABLE = 254
+
+_CENTISECONDS = frozenset({
+    "forward_delay", "hello_time", "max_age", "ageing_time", "mcast_last_member_interval",
+    "mcast_membership_interval", "mcast_querier_interval", "mcast_query_interval",
+    "mcast_query_response_interval", "mcast_startup_query_interval",
+})
+"""Bridge options that ip-link(8) takes in hundredths of the seconds we count in."""
+
+_NO_NEGATION = frozenset({"gbp", "gpe"})
+"""Words of vxlan without a ``no`` form."""
+
+_IF_THERE = " 2>/dev/null || :"
+
+_DOT_AND_SLASH = str.maketrans("./", "/.")
+"""As sysctl(8) reads names: ``net.ipv4.conf.eth0/100.rp_filter``."""
+
+
+class Line(NamedTuple):
+    """One command. ``chapter`` "" means that it concerns the node of ``ns`` alone."""
+
+    ns: str
+    text: str
+    chapter: str = ""
+
+
+class ScriptKernel:
+    """A ``Kernel`` that keeps what it is asked for as shell commands."""
+
+    def __init__(self) -> None:
+        self._written: list[Line] = []
+        self._numbers = count(1)
+        self._namespaces: list[str] = []
+        self._hosts: dict[str, str] = {}
+        self._env: dict[str, list[tuple[str, str]]] = {}
+
+    @property
+    def lines(self) -> list[str]:
+        """The commands in the order they were asked for."""
+        return [line.text for line in self._written]
+
+    def __str__(self) -> str:
+        return self.script(self._namespaces[0].partition(".")[0] if self._namespaces else "lab", "")
+
+    def script(self, lab: str, description: str) -> str:
+        """The whole script: ``up`` and ``down``, chosen by its first argument."""
+        return "\n".join([
+            *_head(lab, description, self._namespaces, self.lines),
+            "up() {",
+            *_indented([*_GUARD, *_by_node(self._written), "trap - EXIT INT TERM HUP"]),
+            "}",
+            *_TAIL,
+        ])
+
+    def begin(self, token: object) -> None:
+        """A script has nobody to refuse."""
+
+    def flush(self) -> None:
+        """What is written is written."""
+
+    def make_namespaces(self, names: Sequence[str]) -> Mapping[str, int]:
+        return {name: next(self._numbers) for name in names}
+
+    def add_namespace(self, ns: str) -> None:
+        self._namespaces.append(ns)
+        place = quote(f"/etc/netns/{ns}")
+        lines = [f"ip netns add {quote(ns)}", f"{_ip(ns)} link set lo up"]
+        lines += [_write_sysctl(ns, name, value) for name, value in BASELINE.items()]
+        lines += [f"mkdir -p {place}"]
+        resolv = _write(f"/etc/netns/{ns}/resolv.conf", NO_RESOLVER)
+        lines += [f"[ ! -e /etc/resolv.conf ] || {resolv}"]
+        if ns.partition(".")[0] in self._hosts:
+            lines += [_copy_hosts(ns)]
+        self._write(ns, *lines, chapter="namespaces")
+
+    def del_namespace(self, ns: str) -> None:
+        name = quote(ns)
+        pids = f"$(ip netns pids {name} 2>/dev/null)"
+        self._write(
+            ns,
+            f'for pid in {pids}; do kill -9 "$pid"{_IF_THERE}; done',
+            f"[ ! -e {quote(f'/run/netns/{ns}')} ] || ip netns del {name}",
+            f"rm -rf {quote(f'/etc/netns/{ns}')}",
+            chapter="namespaces",
+        )
+
+    def own(self, inodes: Mapping[str, int]) -> None:
+        """A script goes by names; ``up`` refuses those that are there already."""
+
+    def add_veth(self, a: VethEnd, b: VethEnd) -> None:
+        words = join(["ip", "link", "add", *_veth_end(a), "type", "veth", "peer", *_veth_end(b)])
+        ups = [f"{_ip(end.ns)} link set {quote(end.name)} up" for end in (a, b) if end.up]
+        self._write(a.ns, words, *ups, chapter="links")
+
+    def add_device(
+        self, ns: str, name: str, kind: str, mac: str, mtu: int, up: bool, options: Options
+    ) -> None:
+        settings = _device_words(kind, options)
+        self._ip(ns, "link", "add", name, *_common(mac, mtu), "type", kind, *settings)
+        if up:
+            self._ip(ns, "link", "set", name, "up")
+
+    def add_tun(
+        self, ns: str, name: str, mode: str, mac: str, mtu: int, up: bool, options: Options
+    ) -> None:
+        words = [w for key, value in options.items() for w in _tun_words(key, value)]
+        self._ip(ns, "tuntap", "add", "dev", name, "mode", mode, *words)
+        settings = [*_common(mac, mtu), *(["up"] if up else [])]
+        if settings:
+            self._ip(ns, "link", "set", name, *settings)
+
+    def set_device(self, ns: str, name: str, kind: str, options: Options) -> None:
+        self._ip(ns, "link", "set", name, "type", kind, *_device_words(kind, options))
+
+    def set_mtu(self, ns: str, name: str, mtu: int) -> None:
+        self._ip(ns, "link", "set", name, "mtu", mtu)
+
+    def del_device(self, ns: str, name: str) -> None:
+        self._write(ns, f"{_ip(ns)} link del {quote(name)}{_IF_THERE}", chapter="links")
+
+    def set_offload(self, ns: str, name: str, feature: str, on: bool) -> None:
+        words = ["ip", "netns", "exec", ns, "ethtool", "-K", name, feature, _on_off(on)]
+        self._write(ns, join(words))
+
+    def set_master(self, ns: str, name: str, master: str) -> None:
+        self._ip(ns, "link", "set", name, *(["master", master] if master else ["nomaster"]))
+
+    def set_port(self, ns: str, name: str, options: Options) -> None:
+        words = [w for key, value in options.items() for w in (key, _on_off(value))]
+        self._ip(ns, "link", "set", name, "type", "bridge_slave", *words)
+
+    def add_fdb(self, ns: str, name: str, mac: str, remote: str) -> None:
+        words = ["bridge", "-n", ns, "fdb", "append", mac, "dev", name, "dst", remote]
+        self._write(ns, join(words))
+
+    def del_fdb(self, ns: str, name: str, mac: str, remote: str) -> None:
+        words = ["bridge", "-n", ns, "fdb", "del", mac, "dev", name, "dst", remote]
+        self._write(ns, join(words) + _IF_THERE)
+
+    def add_address(self, ns: str, name: str, cidr: str, peer: str) -> None:
+        flags = ["nodad"] if ":" in cidr else [] if peer else ["brd", "+"]
+        self._ip(ns, "address", "add", *_address_words(cidr, peer), "dev", name, *flags)
+
+    def del_address(self, ns: str, name: str, cidr: str, peer: str) -> None:
+        words = _address_words(cidr, peer)
+        self._ip(ns, "address", "del", *words, "dev", name, if_there=True)
+
+    def add_route(
+        self, ns: str, to: str, hops: Sequence[NextHop], kind: str, table: int, metric: int,
+        source: str, replace: bool,
+    ) -> None:
+        verb = "replace" if replace else "add"
+        alone = _hop_words(to, hops[0]) if len(hops) == 1 else []
+        several = [
+            word
+            for hop in (hops if len(hops) > 1 else ())
+            for word in ("nexthop", *_hop_words(to, hop), "weight", str(hop.weight))
+        ]
+        origin = ["src", source] if source else []
+        where = _route_words(to, kind, table, metric)
+        self._ip(ns, "route", verb, *where, *origin, "proto", "static", *alone, *several)
+
+    def del_route(self, ns: str, to: str, kind: str, table: int, metric: int) -> None:
+        self._ip(ns, "route", "del", *_route_words(to, kind, table, metric), if_there=True)
+
+    def add_rule(self, ns: str, family: int, options: Options) -> None:
+        self._ip(ns, f"-{family}", "rule", "add", *_rule_words(options))
+
+    def del_rule(self, ns: str, family: int, options: Options) -> None:
+        self._ip(ns, f"-{family}", "rule", "del", *_rule_words(options), if_there=True)
+
+    def add_neighbour(self, ns: str, name: str, to: str, mac: str, proxy: bool) -> None:
+        words = ["proxy", to] if proxy else [to, "lladdr", mac, "nud", "permanent"]
+        self._ip(ns, "neighbour", "add", *words, "dev", name)
+
+    def del_neighbour(self, ns: str, name: str, to: str, proxy: bool) -> None:
+        words = ["proxy", to] if proxy else [to]
+        self._ip(ns, "neighbour", "del", *words, "dev", name, if_there=True)
+
+    def set_sysctl(self, ns: str, name: str, value: str) -> None:
+        self._write(ns, _write_sysctl(ns, name, value))
+
+    def reset_sysctl(self, ns: str, name: str) -> None:
+        model = _model_switch(name)
+        if model in BASELINE:
+            self._write(ns, _write_sysctl(ns, name, BASELINE[model]) + _IF_THERE)
+        else:
+            self._write(ns, join(["fresh", ns, _switch(name), _switch(model)]))
+
+    def write_entry(self, ns: str, entry: str) -> None:
+        wanted = json.loads(entry)
+        self._env[ns] = [(key, value) for key, value in wanted.get("env", ())]
+        if not wanted.get("hosts", True):
+            self._write(ns, f"rm -f {quote(f'/etc/netns/{ns}/hosts')}")
+        if wanted.get("resolv"):
+            self._write(ns, _write(f"/etc/netns/{ns}/resolv.conf", wanted["resolv"]))
+        for path, text, mode in wanted.get("files", ()):
+            self._write(ns, *_file_lines(ns, path, text, mode))
+
+    def del_entry(self, ns: str) -> None:
+        self._env.pop(ns, None)
+        place = quote(f"/etc/netns/{ns}")
+        self._write(ns, f"find {place} -type f ! -name hosts ! -name resolv.conf -exec rm {{}} +")
+
+    def write_hosts(self, lab: str, text: str) -> None:
+        self._hosts[lab] = text
+        nodes = [ns for ns in self._namespaces if ns.partition(".")[0] == lab]
+        lines = [f"hosts={quote(text)}", *map(_copy_hosts, nodes)]
+        self._write("", *lines, chapter="names of the nodes")
+
+    def del_hosts(self, lab: str) -> None:
+        del self._hosts[lab]
+        self._write("", f"rm -f /etc/netns/{quote(lab)}.*/hosts", chapter="names of the nodes")
+
+    def run(self, ns: str, command: str) -> None:
+        lab, _, node = ns.partition(".")
+        env = [*self._env.get(ns, ()), ("NETLAB_LAB", lab), ("NETLAB_NODE", node)]
+        words = ["ip", "netns", "exec", ns, "env", *(f"{key}={value}" for key, value in env)]
+        self._write(ns, join([*words, "sh", "-c", command]), chapter="commands")
+
+    def _ip(self, ns: str, *words: str | int, if_there: bool = False) -> None:
+        self._write(ns, f"{_ip(ns)} {join(map(str, words))}" + (_IF_THERE if if_there else ""))
+
+    def _write(self, ns: str, *lines: str, chapter: str = "") -> None:
+        self._written += [Line(ns, line, chapter) for line in lines]
+
+
+_GUARD = (
+    "for ns in $namespaces; do",
+    '    for place in /run/netns /etc/netns; do',
+    '        [ ! -e "$place/$ns" ] || { echo "$place/$ns is there already" >&2; exit 1; }',
+    "    done",
+    "done",
+    "trap 'status=$?; down || :; exit $status' EXIT",
+    "trap 'exit 130' INT TERM HUP",
+)
+
+_TAIL = (
+    "",
+    "down() {",
+    "    left=0",
+    "    for ns in $reversed; do",
+    '        if [ -e "/run/netns/$ns" ]; then',
+    '            for pid in $(ip netns pids "$ns"); do kill -9 "$pid" 2>/dev/null || :; done',
+    '            ip netns del "$ns" || left=1',
+    "        fi",
+    '        rm -rf "/etc/netns/$ns"',
+    "    done",
+    "    rmdir /etc/netns 2>/dev/null || :",
+    "    return $left",
+    "}",
+    "",
+    'case "${1-up}" in',
+    "    up) up ;;",
+    "    down) down ;;",
+    '    *) echo "usage: $0 [up|down]" >&2; exit 2 ;;',
+    "esac",
+    "",
+)
+
+_FRESH = (
+    "fresh() {  # NAMESPACE SWITCH MODEL: back to what a new namespace has",
+    '    ip netns add "$1.fresh"',
+    '    value=$(ip netns exec "$1.fresh" cat "$3") || :',
+    '    ip netns del "$1.fresh"',
+    """    ip netns exec "$1" sh -c 'echo "$1" > "$2"' sh "$value" "$2" 2>/dev/null || :""",
+    "}",
+    "",
+)
+
+
+def _head(
+    lab: str, description: str, namespaces: Sequence[str], lines: Sequence[str]
+) -> Iterator[str]:
+    tools = "ip and bridge of iproute2" + (
+        ", ethtool" if any(" ethtool -K " in line for line in lines) else ""
+    )
+    example = namespaces[0] if namespaces else f"{lab}.NODE"
+    yield "#!/bin/sh"
+    yield from _comment(f"{lab}: {description.strip()}" if description.strip() else lab)
+    yield "#"
+    yield f"# Written by netlab. Needs root and {tools}."
+    yield "#     sh THIS up        build the lab (the default)"
+    yield "#     sh THIS down      take it down"
+    yield f"#     ip netns exec {quote(example)} COMMAND"
+    yield "# A command started so keeps the machine's host name, and sees those of the node's files"
+    yield "# that lie directly below /etc and that the machine has as well."
+    yield "set -eu"
+    yield ""
+    yield f"namespaces={quote(' '.join(namespaces))}"
+    yield f"reversed={quote(' '.join(reversed(namespaces)))}"
+    yield ""
+    if any(line.startswith("fresh ") for line in lines):
+        yield from _FRESH
+
+
+def _indented(lines: Iterable[str]) -> list[str]:
+    return [f"    {line}" if line else "" for line in lines]
+
+
+def _comment(text: str) -> list[str]:
+    return [f"# {line}".rstrip() for line in text.splitlines()]
+
+
+def _by_node(written: Sequence[Line]) -> Iterator[str]:
+    """Under headings; lines that concern one node alone are put together as far as that goes."""
+    for chapter, lines in groupby(written, key=lambda line: line.chapter):
+        if chapter:
+            yield from ("", f"# {chapter}", *(line.text for line in lines))
+            continue
+        by_node: dict[str, list[str]] = {}
+        for line in lines:
+            by_node.setdefault(line.ns, []).append(line.text)
+        for ns, texts in by_node.items():
+            yield from ("", f"# {ns.partition('.')[2] or ns}", *texts)
+    yield ""
+
+
+def _ip(ns: str) -> str:
+    return f"ip -n {quote(ns)}"
+
+
+def _write(path: str, text: str) -> str:
+    return f"printf %s {quote(text)} > {quote(path)}"
+
+
+def _copy_hosts(ns: str) -> str:
+    return f'printf %s "$hosts" > {quote(f"/etc/netns/{ns}/hosts")}'
+
+
+def _file_lines(ns: str, path: str, text: str, mode: int) -> list[str]:
+    directory, _, name = path.rpartition("/")
+    if directory != "/etc":
+        return [f"# not shown by ip netns exec, which knows files of /etc only: {path!r}"]
+    target = f"/etc/netns/{ns}/{name}"
+    return [_write(target, text), f"chmod {mode:o} {quote(target)}"]
+
+
+def _switch(name: str) -> str:
+    return "/proc/sys/" + name.translate(_DOT_AND_SLASH)
+
+
+def _write_sysctl(ns: str, name: str, value: str) -> str:
+    command = f"echo {quote(value)} > {quote(_switch(name))}"
+    return join(["ip", "netns", "exec", ns, "sh", "-c", command])
+
+
+def _model_switch(name: str) -> str:
+    """Where a fresh namespace, which has no devices, keeps what a device of it starts with."""
+    parts = name.split(".")
+    if len(parts) > 4 and parts[2] in ("conf", "neigh") and parts[3] not in ("all", "lo"):
+        parts[3] = "default"
+    return ".".join(parts)
+
+
+def _veth_end(end: VethEnd) -> list[str]:
+    queues = str(end.queues)
+    many = ["numtxqueues", queues, "numrxqueues", queues] if end.queues else []
+    return ["name", end.name, "netns", end.ns, *_common(end.mac, end.mtu), *many]
+
+
+def _common(mac: str, mtu: int) -> list[str]:
+    return [*(["address", mac] if mac else []), *(["mtu", str(mtu)] if mtu else [])]
+
+
+def _device_words(kind: str, options: Options) -> list[str]:
+    words = _bridge_words if kind == "bridge" else _tunnel_words
+    return [word for key, value in options.items() for word in words(key, value)]
+
+
+def _bridge_words(key: str, value: int | str | bool) -> list[str]:
+    if isinstance(value, bool):
+        return [key, str(int(value))]
+    return [key, str(int(value) * 100) if key in _CENTISECONDS else str(value)]
+
+
+def _tunnel_words(key: str, value: int | str | bool) -> list[str]:
+    if not isinstance(value, bool):
+        return [key, str(value)]
+    if value:
+        return [key]
+    return [] if key in _NO_NEGATION else [f"no{key}"]
+
+
+def _tun_words(key: str, value: int | str | bool) -> list[str]:
+    if isinstance(value, bool):
+        return [key] if value else []
+    return [{"owner": "user"}.get(key, key), str(value)]
+
+
+def _on_off(value: int | str | bool) -> str:
+    return ("on" if value else "off") if isinstance(value, bool) else str(value)
+
+
+def _address_words(cidr: str, peer: str) -> list[str]:
+    if not peer:
+        return [cidr]
+    local, _, length = cidr.partition("/")
+    return [local, "peer", peer if "/" in peer else f"{peer}/{length}"]
+
+
+def _route_words(to: str, kind: str, table: int, metric: int) -> list[str]:
+    words = [to] if kind == "unicast" else [kind, to]
+    words += ["table", str(table)] if table != MAIN_TABLE else []
+    return words + (["metric", str(metric)] if metric else [])
+
+
+def _hop_words(to: str, hop: NextHop) -> list[str]:
+    foreign = ["inet6"] if ":" in hop.gateway and ":" not in to else []
+    words = ["via", *foreign, hop.gateway] if hop.gateway else []
+    words += ["dev", hop.device] if hop.device else []
+    return words + (["onlink"] if hop.onlink else [])
+
+
+def _rule_words(options: Options) -> Iterable[str]:
+    """``not`` goes first; a switch that is on is its word alone."""
+    for key, value in sorted(options.items(), key=lambda option: option[0] != "not"):
+        if isinstance(value, bool):
+            yield from [key] if value else []
+        else:
+            yield from (key, str(value))
