@@ -119,17 +119,17 @@ def test_names_come_from_the_lab_and_look_ups_end_at_once(lab: Lab) -> None:
 
 def test_files_cover_what_is_there_and_appear_where_nothing_was(lab: Lab) -> None:
     files = [
-        ["/etc/passwd", "root:x:0:0::/:/bin/sh\n", 0o644],
-        [f"/etc/{LAB}.conf", "new\n", 0o600],
-        [f"/etc/{LAB}/deep/er", "below\n", 0o644],
-        [f"/{LAB}/top", "above\n", 0o755],
+        ("/etc/passwd", "root:x:0:0::/:/bin/sh\n", 0o644),
+        (f"/etc/{LAB}.conf", "new\n", 0o600),
+        (f"/etc/{LAB}/deep/er", "below\n", 0o644),
+        (f"/{LAB}/top", "above\n", 0o755),
     ]
     lab.entry(files=files)
     paths = [path for path, _, _ in files]
-    assert lab.out("cat", *paths) == "".join(text for _, text, _ in files)  # type: ignore[misc]
+    assert lab.out("cat", *paths) == "".join(text for _, text, _ in files)
     assert lab.out("stat", "-c", "%a", *paths).split() == ["644", "600", "644", "755"]
     lab.out("sh", "-c", f"echo changed >> /etc/passwd; touch /etc/{LAB}.x /{LAB}/y; rm {paths[1]}")
-    assert lab.out("cat", *paths) == "".join(text for _, text, _ in files)  # type: ignore[misc]
+    assert lab.out("cat", *paths) == "".join(text for _, text, _ in files)
     assert "changed" not in Path("/etc/passwd").read_text()
     assert not [n for place in ("/", "/etc") for n in os.listdir(place) if n.startswith(LAB)]
 
