@@ -89,7 +89,7 @@ def _overlay(directory: str, work: str, number: int) -> None:
 def _new_root(place: str, options: str) -> None:
     """A mount on / hides nothing from who is already inside, so the overlay becomes the root."""
     os.mkdir(place)
-    old = {path: os.open(path, os.O_PATH | os.O_CLOEXEC) for path in _mounts_below("/")}
+    old = _held(_mounts_below("/"))
     _mount_overlay(place, options)
     _put_back(old, place)
     os.chroot(place)
@@ -97,12 +97,12 @@ def _new_root(place: str, options: str) -> None:
 
 
 def _mount_overlay(target: str, options: str) -> None:
-    import errno
+    from errno import ENODEV
 
     try:
         libc.mount("overlay", target, "overlay", 0, options)
     except OSError as refusal:
-        if refusal.errno != errno.ENODEV:
+        if refusal.errno != ENODEV:
             raise
         from netlab.errors import MachineLacks
 
@@ -120,18 +120,34 @@ class _Kept:
         self._directory = directory
 
     def __enter__(self) -> None:
-        below = _mounts_below(self._directory)
-        self._fds = {path: os.open(path, os.O_PATH | os.O_CLOEXEC) for path in below}
+        self._fds = _held(_mounts_below(self._directory))
 
     def __exit__(self, failure: object, *rest: object) -> None:
         _put_back(self._fds if failure is None else {})
 
 
+def _held(paths: list[str]) -> dict[str, int]:
+    fds = {}
+    for path in paths:
+        try:
+            fds[path] = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        except FileNotFoundError:  # another lab has taken its namespace away meanwhile
+            continue
+    return fds
+
+
 def _put_back(fds: dict[str, int], root: str = "") -> None:
+    from errno import EINVAL
+
     for path, fd in fds.items():
-        if os.path.exists(root + path):  # sysfs has no place for what the old one had by accident
-            libc.bind(f"/proc/self/fd/{fd}", root + path)
-        os.close(fd)
+        try:
+            if os.path.exists(root + path):  # a fresh sysfs may lack what the old one had
+                libc.bind(f"/proc/self/fd/{fd}", root + path)
+        except OSError as refusal:
+            if refusal.errno != EINVAL:  # unbindable, or gone meanwhile
+                raise
+        finally:
+            os.close(fd)
 
 
 def _mounts_below(directory: str) -> list[str]:
