@@ -27,7 +27,7 @@ class Kernel(Protocol):
     """Deleting what is not there is done; creating what is there is refused."""
 
     def begin(self, token: object) -> None:
-        """Verbs from here on belong to ``token``; a refusal carries it (``KernelRefused.token``)."""
+        """Verbs from here on belong to ``token``, which a refusal carries."""
 
     def flush(self) -> None:
         """Do what is queued. Raises the first refusal; the queues are empty afterwards."""
@@ -82,8 +82,15 @@ class Kernel(Protocol):
     def add_address(self, ns: str, name: str, cidr: str, peer: str) -> None: ...
     def del_address(self, ns: str, name: str, cidr: str, peer: str) -> None: ...
     def add_route(
-        self, ns: str, to: str, hops: Sequence[NextHop], kind: str, table: int, metric: int,
-        source: str, replace: bool,
+        self,
+        ns: str,
+        to: str,
+        hops: Sequence[NextHop],
+        kind: str,
+        table: int,
+        metric: int,
+        source: str,
+        replace: bool,
     ) -> None:
         """``to`` is always a prefix (``0.0.0.0/0``); ``kind`` unicast, blackhole, unreachable, …"""
 

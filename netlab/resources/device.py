@@ -150,7 +150,7 @@ class Device(Resource):
     def follows(self, before: Device) -> bool:
         """A bridge takes new options and any device a new mtu; all else means a new device."""
         changed = _differ_in(self, before)
-        if not changed <= {"mtu", "options"} or 0 in (before.mtu, self.mtu) and "mtu" in changed:
+        if not changed <= {"mtu", "options"} or (0 in (before.mtu, self.mtu) and "mtu" in changed):
             return False
         same_words = [k for k, _ in self.options] == [k for k, _ in before.options]
         return (

@@ -81,9 +81,12 @@ class Entry(Resource):
         return "files and environment"
 
     def create(self, kernel: Kernel) -> None:
-        kernel.write_entry(self.home, json.dumps(
-            {"hosts": self.hosts, "resolv": self.resolv, "env": self.env, "files": self.files}
-        ))
+        kernel.write_entry(
+            self.home,
+            json.dumps(
+                {"hosts": self.hosts, "resolv": self.resolv, "env": self.env, "files": self.files}
+            ),
+        )
 
     def delete(self, kernel: Kernel) -> None:
         kernel.del_entry(self.home)

@@ -270,9 +270,7 @@ class Sysctl(Resource):
 
     @property
     def needs(self) -> tuple[Key, ...]:
-        return (
-            (device_key(self.home, self.device),) if self.device else (namespace_key(self.home),)
-        )
+        return (device_key(self.home, self.device),) if self.device else (namespace_key(self.home),)
 
     @property
     def words(self) -> str:

@@ -1,0 +1,33 @@
+# netlab: `make demo` shows it, `make test` proves it. Both set up what they need.
+.DELETE_ON_ERROR:
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+JUDGES := iproute2 iputils-ping tcpdump nftables ethtool
+
+.PHONY: demo test check live need-root clean
+
+need-root:
+	@[ "$$(id -u)" = 0 ] || { echo "netlab makes network namespaces, which needs root: run 'sudo make $(MAKECMDGOALS)'"; exit 3; }
+
+$(VENV)/.ready: pyproject.toml
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+.stamp-judges:
+	@missing=; for tool in ip ping tcpdump nft ethtool; do command -v $$tool >/dev/null || missing=yes; done; \
+	if [ -n "$$missing" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(JUDGES); fi
+	touch $@
+
+check: need-root $(VENV)/.ready
+	$(BIN)/ruff check netlab tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: need-root $(VENV)/.ready .stamp-judges check
+	$(BIN)/python -m pytest -q -n 2 tests
+
+clean:
+	rm -rf $(VENV) .stamp-* build dist

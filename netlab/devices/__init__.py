@@ -1,0 +1,1 @@
+"""The device kinds. A new kind is one new file here."""

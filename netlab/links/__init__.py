@@ -1,0 +1,1 @@
+"""The link kinds. A new kind is one new file here."""

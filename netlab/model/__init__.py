@@ -1,0 +1,1 @@
+"""What the user wrote: checked, frozen, with its place in the file."""

@@ -1,0 +1,329 @@
+"""The nouns of a topology file. Every field's description is its documentation and its schema."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
+
+from netlab.model.words import ACidr, AnIP, APrefix, InterfaceName, LabName, Mac, NodeName
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Addressing(Frozen):
+    """Pools for interfaces that nobody gave an address."""
+
+    ipv4: APrefix | Literal["none"] = Field(
+        "10.0.0.0/16",
+        validate_default=True,
+        description="IPv4 pool; a /31 for each point-to-point link, a /24 for each switched segment. `none` turns it off.",
+    )
+    ipv6: APrefix | Literal["none"] = Field(
+        "fd00:10::/48",
+        validate_default=True,
+        description="IPv6 pool; a /127 for each point-to-point link, a /64 for each switched segment. `none` turns it off.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _none(cls, raw: Any) -> Any:
+        return {"ipv4": "none", "ipv6": "none"} if raw == "none" else raw
+
+    @field_validator("ipv4", "ipv6")
+    @classmethod
+    def _family(cls, pool: Any, info: Any) -> Any:
+        if pool != "none" and pool.version != int(info.field_name[-1]):
+            raise ValueError(f"{pool} is IPv{pool.version}")
+        return pool
+
+
+class Offloads(Frozen):
+    """ethtool(8) features; what is not named stays as the kernel has it (on)."""
+
+    gro: bool | None = Field(
+        None, description="Generic receive offload: merge packets on the way in."
+    )
+    gso: bool | None = Field(
+        None, description="Generic segmentation offload: cut large packets late."
+    )
+    tso: bool | None = Field(
+        None, description="TCP segmentation offload: hand large segments to the device."
+    )
+    tx: bool | None = Field(None, description="Transmit checksums left to the device.")
+    rx: bool | None = Field(None, description="Receive checksums trusted from the device.")
+
+
+class PortSettings(Frozen):
+    """How a bridge treats one port; bridge(8) tells the details."""
+
+    cost: int | None = Field(None, ge=1, le=65535, description="STP path cost.")
+    priority: int | None = Field(None, ge=0, le=63, description="STP port priority.")
+    isolated: bool | None = Field(None, description="Isolated ports do not talk to each other.")
+    learning: bool | None = Field(None, description="Learn source MACs on this port.")
+    hairpin: bool | None = Field(None, description="Frames may leave by the port they came in.")
+    flood: bool | None = Field(None, description="Flood unknown unicast to this port.")
+
+
+class Interface(Frozen):
+    """Anything about an interface that a link does not say; each device kind subclasses it."""
+
+    kind: str = Field(
+        "veth",
+        description="What the device is; `netlab kinds` lists them. An end of a link is a veth.",
+    )
+    addresses: tuple[ACidr, ...] | None = Field(
+        None,
+        description="Addresses with prefix length. Absent: automatic where a link ends here; `[]`: none at all.",
+    )
+    mac: Mac | None = Field(
+        None, description="Hardware address; by default computed from lab, node and interface."
+    )
+    mtu: int | None = Field(
+        None, ge=68, le=65535, description="Largest packet in bytes; wins over the link's."
+    )
+    up: bool = Field(True, description="Whether the interface is switched on.")
+    offload: Offloads = Field(Offloads(), description="Offloads, by their ethtool(8) words.")
+    port: PortSettings = Field(PortSettings(), description="Settings as a port of a bridge.")
+    sysctls: dict[str, str] = Field(
+        {},
+        description="Per-interface switches: `{rp_filter: 1}` is net.ipv4.conf.IFACE.rp_filter; `ipv6.` before a name means IPv6's; `neigh.` and `ipv6.neigh.` the neighbour tables'.",
+    )
+
+    @field_validator("sysctls", mode="before")
+    @classmethod
+    def _sysctl_text(cls, raw: Any) -> Any:
+        return _texts(raw)
+
+
+class Hop(Frozen):
+    """One way of a multipath route."""
+
+    gateway: AnIP | None = Field(None, description="The next router's address.")
+    dev: InterfaceName | None = Field(None, description="The interface to leave by.")
+    weight: int = Field(1, ge=1, le=256, description="Share of the flows, against the other ways.")
+    onlink: bool = Field(False, description="Take the gateway as directly reachable over `dev`.")
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Hop:
+        if self.gateway is None and self.dev is None:
+            raise ValueError("a way needs `gateway`, `dev` or both")
+        return self
+
+
+RouteType = Literal["unicast", "blackhole", "unreachable", "prohibit", "throw"]
+
+
+class Route(Frozen):
+    """One route, in ip-route(8)'s words."""
+
+    to: APrefix | Literal["default"] = Field(description="Destination prefix, or `default`.")
+    via: AnIP | tuple[Hop, ...] | None = Field(
+        None,
+        union_mode="left_to_right",
+        description="The next router, or a list of ways with weights (multipath).",
+    )
+    dev: InterfaceName | None = Field(None, description="The interface to leave by.")
+    onlink: bool = Field(False, description="Take the gateway as directly reachable over `dev`.")
+    type: RouteType = Field(
+        "unicast",
+        description="`blackhole` drops in silence, `unreachable` and `prohibit` answer by ICMP, `throw` goes on to the next rule.",
+    )
+    metric: int = Field(0, ge=0, le=2**32 - 1, description="Preference: the lower wins.")
+    table: int = Field(254, ge=1, le=2**32 - 1, description="Routing table; 254 is main.")
+    source: AnIP | None = Field(None, description="Preferred source address (`src`).")
+
+
+class Rule(Frozen):
+    """One policy rule, in ip-rule(8)'s words."""
+
+    from_: APrefix | Literal["all"] | None = Field(None, alias="from", description="Source prefix.")
+    to: APrefix | Literal["all"] | None = Field(None, description="Destination prefix.")
+    iif: InterfaceName | None = Field(None, description="Interface the packet came in by.")
+    oif: InterfaceName | None = Field(None, description="Interface a local socket is bound to.")
+    fwmark: int | str | None = Field(
+        None, description="Firewall mark, with an optional mask: 1 or 0x1/0xff."
+    )
+    tos: int | None = Field(None, ge=0, le=255, description="Type of service.")
+    ipproto: Literal["tcp", "udp", "icmp", "ipv6-icmp", "sctp"] | None = Field(
+        None, description="Transport protocol."
+    )
+    sport: int | None = Field(None, ge=1, le=65535, description="Source port.")
+    dport: int | None = Field(None, ge=1, le=65535, description="Destination port.")
+    table: int | None = Field(None, ge=1, le=2**32 - 1, description="Table to look up.")
+    type: Literal["lookup", "blackhole", "unreachable", "prohibit"] = Field(
+        "lookup", description="What to do with what matches."
+    )
+    priority: int = Field(
+        description="Order among the rules: the lower is asked first.", ge=1, le=2**32 - 1
+    )
+    family: Literal[4, 6] | None = Field(
+        None, description="4 or 6; needed only where no address tells it."
+    )
+    suppress_prefixlength: int | None = Field(
+        None, ge=0, le=128, description="Ignore routes with a prefix this short or shorter."
+    )
+
+
+class Neighbour(Frozen):
+    """A static neighbour (ARP or ND entry), or an address answered for by proxy."""
+
+    to: AnIP = Field(description="The neighbour's address.")
+    mac: Mac | None = Field(None, description="Its hardware address.")
+    dev: InterfaceName = Field(description="The interface it is behind.")
+    proxy: bool = Field(False, description="Answer for this address instead of knowing it.")
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Neighbour:
+        if self.proxy == (self.mac is not None):
+            raise ValueError(
+                "give `mac` for a neighbour, or `proxy: true` to answer for the address"
+            )
+        return self
+
+
+class Resolver(Frozen):
+    """A node's /etc/resolv.conf."""
+
+    nameservers: tuple[AnIP, ...] = Field((), description="Name servers, asked in this order.")
+    search: tuple[str, ...] = Field((), description="Domains to append to short names.")
+    options: tuple[str, ...] = Field((), description="resolv.conf(5) options, as `ndots:1`.")
+
+
+class File(Frozen):
+    """A private file of a node."""
+
+    text: str = Field(description="The file's content.")
+    mode: int = Field(
+        0o644, ge=0, le=0o7777, description="Permission bits; write them octal, as 0o644."
+    )
+
+
+class Node(Frozen):
+    """What every node kind understands."""
+
+    kind: str = Field("host", description="What the node is; `netlab kinds` lists them.")
+    group: str | None = Field(None, description="The group whose settings this node takes over.")
+    description: str = Field("", description="A sentence for people.")
+    interfaces: dict[InterfaceName, SerializeAsAny[Interface]] = Field(
+        {},
+        description="Anything about an interface that a link does not say, and devices without a link.",
+    )
+    routes: tuple[Route, ...] = Field((), description="Static routes.")
+    rules: tuple[Rule, ...] = Field((), description="Policy routing rules.")
+    neighbours: tuple[Neighbour, ...] = Field(
+        (), description="Static ARP and ND entries, and proxy entries."
+    )
+    sysctls: dict[str, str] = Field(
+        {}, description="Switches below net., by their sysctl(8) names."
+    )
+    hosts: bool = Field(
+        True, description="Whether /etc/hosts inside the node names all nodes of the lab."
+    )
+    resolv_conf: Resolver = Field(
+        Resolver(),
+        description="What /etc/resolv.conf says inside the node; empty by default, so that unknown names fail at once.",
+    )
+    files: dict[str, File] = Field(
+        {}, description="Private files, by absolute path: `{/etc/motd: {text: hello}}`."
+    )
+    env: dict[str, str] = Field({}, description="Environment of everything started in the node.")
+    exec: tuple[str, ...] = Field(
+        (), description="Shell lines run once after everything is up; a non-zero exit fails `up`."
+    )
+
+    @field_validator("sysctls", "env", mode="before")
+    @classmethod
+    def _value_text(cls, raw: Any) -> Any:
+        return _texts(raw)
+
+    @field_validator("files", mode="before")
+    @classmethod
+    def _short_file(cls, raw: Any) -> Any:
+        if not isinstance(raw, dict):
+            return raw
+        return {path: {"text": f} if isinstance(f, str) else f for path, f in raw.items()}
+
+    @field_validator("files")
+    @classmethod
+    def _absolute(cls, files: dict[str, File]) -> dict[str, File]:
+        for path in files:
+            if not path.startswith("/") or ".." in path.split("/") or path.endswith("/"):
+                raise ValueError(f"{path!r} is not an absolute path of a file")
+        return files
+
+
+class Endpoint(Frozen):
+    """One side of a link: an interface in a node."""
+
+    node: NodeName = Field(description="The node this end is in.")
+    interface: InterfaceName | None = Field(
+        None,
+        description="Its interface; by default the next free ethN, on a switch the neighbour's name.",
+    )
+    addresses: tuple[ACidr, ...] | None = Field(
+        None, description="Addresses with prefix length. Absent: automatic; `[]`: none."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, raw: Any) -> Any:
+        """``r1:eth0 10.0.0.1/24`` is the short form."""
+        if not isinstance(raw, str):
+            return raw
+        where, *addresses = raw.split() or [""]
+        node, colon, interface = where.partition(":")
+        full: dict[str, Any] = {"node": node}
+        return (
+            full
+            | ({"interface": interface} if colon else {})
+            | ({"addresses": addresses} if addresses else {})
+        )
+
+
+class Link(Frozen):
+    """What every link kind understands."""
+
+    kind: str = Field("veth", description="What the link is made of.")
+    endpoints: tuple[Endpoint, Endpoint] = Field(
+        description="The two ends: `node[:interface] [address …]`, or a mapping."
+    )
+    mtu: int = Field(1500, ge=68, le=65535, description="Largest packet in bytes, both ways.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, raw: Any) -> Any:
+        return {"endpoints": raw} if isinstance(raw, list) else raw
+
+
+class Topology(Frozen):
+    """A lab, as one file describes it. Defaults and groups are already merged into ``nodes``."""
+
+    name: LabName = Field(description="The lab's name; by default the file's stem.")
+    description: str = Field("", description="What the lab shows, for people.")
+    addressing: Addressing = Field(
+        Addressing(),
+        description="Pools for interfaces without an address; `none` turns automatic addresses off.",
+    )
+    routing: Literal["none", "static"] = Field(
+        "none",
+        description="`static`: shortest-path routes to every prefix of the lab, computed, with equal-cost multipath.",
+    )
+    nodes: dict[NodeName, SerializeAsAny[Node]] = Field(
+        description="The nodes by name; `alice:` alone is a host."
+    )
+    links: tuple[SerializeAsAny[Link], ...] = Field(
+        (), description="The links, each between two endpoints."
+    )
+
+
+def _texts(raw: Any) -> Any:
+    """Numbers and booleans as the kernel writes them: ``true`` is 1."""
+    if not isinstance(raw, dict):
+        return raw
+    return {
+        k: str(int(v)) if isinstance(v, bool) else str(v) if isinstance(v, int | float) else v
+        for k, v in raw.items()
+    }

@@ -1,0 +1,1 @@
+"""The node kinds. A new kind is one new file here."""
