@@ -98,6 +98,27 @@ class Interface(Frozen):
         return _texts(raw)
 
 
+class BridgeSettings(Frozen):
+    """How a bridge behaves; ip-link(8) tells the details. What is not said stays the kernel's."""
+
+    stp: bool | None = Field(None, description="Run the spanning tree protocol (IEEE 802.1D).")
+    ageing: int | None = Field(None, ge=0, le=1000000, description="Seconds until a learned MAC is forgotten (kernel: 300).")
+    forward_delay: int | None = Field(None, ge=2, le=30, description="STP forward delay in seconds (kernel: 15).")
+    hello_time: int | None = Field(None, ge=1, le=10, description="STP hello time in seconds (kernel: 2).")
+    max_age: int | None = Field(None, ge=6, le=40, description="STP maximum message age in seconds (kernel: 20).")
+    priority: int | None = Field(None, ge=0, le=65535, description="STP bridge priority: the lowest becomes root (kernel: 32768).")
+    mcast_snooping: bool | None = Field(None, description="Send multicast only where it was asked for.")
+
+    def bridge_options(self) -> tuple[tuple[str, int | str | bool], ...]:
+        """What was said, by ip-link(8)'s words."""
+        return tuple(
+            (word, value)
+            for word in BridgeSettings.model_fields
+            if (value := getattr(self, word)) is not None
+        )
+
+
+
 class Hop(Frozen):
     """One way of a multipath route."""
 

@@ -107,3 +107,7 @@ def namespace_key(ns: str) -> Key:
 
 def device_key(ns: str, name: str) -> Key:
     return ("device", ns, name)
+
+
+Placed: TypeAlias = tuple[tuple[str | int, ...], Resource]
+"""A resource and the place in the file that asks for it."""

@@ -1,0 +1,45 @@
+"""A tun device: a program reads and writes whole IP packets.
+
+Example:
+    tun0: {kind: tun, addresses: [10.8.0.1/24]}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from pydantic import Field
+
+from netlab.devices.base import DeviceKind
+from netlab.model.site import Nic
+from netlab.model.topology import Interface
+from netlab.resources.base import Placed
+from netlab.resources.device import Tun
+
+
+class TunSettings(Interface):
+    """A persistent device of /dev/net/tun, opened by a program under its name."""
+
+    owner: int | None = Field(None, ge=0, description="Numeric user id that may open the device.")
+    group: int | None = Field(None, ge=0, description="Numeric group id that may open the device.")
+    multi_queue: bool = Field(
+        False, description="Let several programs or threads open one queue each."
+    )
+
+
+def maker(mode: str, *, has_mac: bool) -> Callable[[Nic], Iterator[Placed]]:
+    """The ``resources`` of tun and tap; a tun device has no hardware address."""
+
+    def resources(nic: Nic) -> Iterator[Placed]:
+        settings = nic.settings
+        assert isinstance(settings, TunSettings)
+        words = {k: getattr(settings, k) for k in ("owner", "group")}
+        options = tuple((k, v) for k, v in words.items() if v is not None)
+        options += (("multi_queue", True),) if settings.multi_queue else ()
+        mac = nic.mac if has_mac else ""
+        yield nic.origin, Tun(nic.ns, nic.name, mode, mac, nic.mtu, settings.up, options)
+
+    return resources
+
+
+kind = DeviceKind(settings=TunSettings, resources=maker("tun", has_mac=False))

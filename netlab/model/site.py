@@ -1,0 +1,45 @@
+"""A topology with its blanks filled in: every interface has its name, its MAC, its addresses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from netlab.model.topology import Interface
+from netlab.model.words import Cidr
+
+Path: TypeAlias = tuple[str | int, ...]
+"""A place in the file: ``("nodes", "gw", "routes", 1)``."""
+
+
+@dataclass(frozen=True)
+class Nic:
+    """One interface of one node, as it will be."""
+
+    node: str
+    ns: str
+    name: str
+    settings: Interface
+    origin: Path
+    mac: str
+    mtu: int
+    """In bytes; 0 leaves it to the kernel."""
+    addresses: tuple[Cidr, ...] = ()
+    master: str = ""
+    """The bridge it is a port of."""
+    peer: tuple[str, str] = ("", "")
+    """Node and interface at the other end of its link."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a node stands."""
+
+    lab: str
+    name: str
+    ns: str
+    nics: tuple[Nic, ...]
+
+    @property
+    def path(self) -> Path:
+        return ("nodes", self.name)
