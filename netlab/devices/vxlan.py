@@ -37,7 +37,7 @@ class Vxlan(Interface):
     id: int = Field(ge=1, le=2**24 - 1, description="VXLAN network identifier (VNI).")
     remote: AnIP | None = Field(None, description="The other tunnel end, for a tunnel between two.")
     local: AnIP | None = Field(None, description="Source address of the outer packets.")
-    dstport: int = Field(4789, ge=1, le=65535, alias="port", description="UDP port (IANA: 4789).")
+    port: int = Field(4789, ge=1, le=65535, description="UDP port (IANA: 4789).")
     learning: bool = Field(True, description="Learn which MAC is behind which tunnel end.")
     fdb: tuple[Fdb, ...] = Field((), description="Static forwarding entries.")
 
@@ -52,7 +52,7 @@ class Vxlan(Interface):
 def resources(nic: Nic) -> Iterator[Placed]:
     settings = nic.settings
     assert isinstance(settings, Vxlan)
-    options: list[Setting] = [("id", settings.id), ("port", settings.dstport)]
+    options: list[Setting] = [("id", settings.id), ("port", settings.port)]
     options += [("learning", settings.learning)]
     options += [(k, str(ip)) for k in ("remote", "local") if (ip := getattr(settings, k))]
     device = Device(nic.ns, nic.name, "vxlan", nic.mac, nic.mtu, settings.up, tuple(options))

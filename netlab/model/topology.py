@@ -86,7 +86,7 @@ class Interface(Frozen):
     )
     up: bool = Field(True, description="Whether the interface is switched on.")
     offload: Offloads = Field(Offloads(), description="Offloads, by their ethtool(8) words.")
-    port: PortSettings = Field(PortSettings(), description="Settings as a port of a bridge.")
+    bridge_port: PortSettings = Field(PortSettings(), description="Settings as a port of a bridge.")
     sysctls: dict[str, str] = Field(
         {},
         description="Per-interface switches: `{rp_filter: 1}` is net.ipv4.conf.IFACE.rp_filter; `ipv6.` before a name means IPv6's; `neigh.` and `ipv6.neigh.` the neighbour tables'.",

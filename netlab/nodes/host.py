@@ -43,7 +43,7 @@ def resources(node: Node, site: Site) -> Iterator[Placed]:
 def _on_interface(nic: Nic) -> Iterator[Placed]:
     settings = nic.settings
     if nic.master:
-        yield nic.origin, Port(nic.ns, nic.name, nic.master, _said(settings.port))
+        yield nic.origin, Port(nic.ns, nic.name, nic.master, _said(settings.bridge_port))
     for feature, on in _said(settings.offload):
         yield (*nic.origin, "offload", feature), Offload(nic.ns, nic.name, feature, bool(on))
     for name, value in settings.sysctls.items():
