@@ -25,6 +25,9 @@ Prefix: TypeAlias = IPv4Network | IPv6Network
 LAB_NAME = r"^[a-z0-9][a-z0-9-]{0,30}$"
 NODE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,30}$"
 INTERFACE_NAME = r"^[A-Za-z0-9_.-]{1,15}$"
+LEAST_IPV6_MTU = 1280
+"""Below it Linux takes IPv6 off a device (RFC 8200 section 5)."""
+
 RESERVED_INTERFACES = frozenset({"lo", "all", "default", ".", ".."})
 """``lo`` is always there; the others are directories of ``/proc/sys/net/ipv4/conf``."""
 
