@@ -91,6 +91,7 @@ class KernelRefused(NetlabError):
 
 class CommandFailed(NetlabError):
     exit_code = 4
+    token: object = None
 
 
 class LabNotFound(NetlabError):

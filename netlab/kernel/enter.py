@@ -11,8 +11,6 @@ terminal and open files. What is known of a node lies in the state directory::
 Imports are few and late: starting a program takes hardly longer than starting Python.
 """
 
-# ruff: noqa: PTH109, PTH110, PTH117, PTH119
-# (importing pathlib takes longer than entering a node)
 from __future__ import annotations
 
 import os

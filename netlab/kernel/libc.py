@@ -60,6 +60,11 @@ def detach(target: str) -> None:
     _check(_libc.umount2(os.fsencode(target), MNT_DETACH), target)
 
 
+def unmount(target: str) -> None:
+    """Refused with EBUSY while anything is mounted below or in use."""
+    _check(_libc.umount2(os.fsencode(target), 0), target)
+
+
 def default_signals() -> None:
     """What Python ignores for itself; what the caller chose to ignore (nohup) stays ignored."""
     for number in _IGNORED_BY_PYTHON:

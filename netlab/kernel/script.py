@@ -15,14 +15,9 @@ from itertools import count, groupby
 from shlex import join, quote
 from typing import NamedTuple
 
+from netlab.kernel.baseline import BASELINE
 from netlab.kernel.enter import NO_RESOLVER
 from netlab.kernel.port import NextHop, Options, VethEnd
-
-BASELINE = {
-    "net.ipv4.ip_forward": "0",
-    "net.ipv6.conf.all.accept_dad": "0",
-    "net.ipv6.conf.default.accept_dad": "0",
-}
 
 MAIN_TABLE = 254
 

@@ -4,8 +4,6 @@ Everything here happens in a mount namespace that the caller has made private, a
 the disk is not written to, and nothing is left when the last program of that namespace ends.
 """
 
-# ruff: noqa: PTH101, PTH102, PTH110, PTH112, PTH114, PTH120
-# (for the reason told in netlab.kernel.enter)
 from __future__ import annotations
 
 import os

@@ -169,10 +169,10 @@ VERBS: list[tuple[Callable[[Kernel], object], list[str]]] = [
         ["ip netns exec l.a sh -c 'echo 0 > /proc/sys/net/ipv4/ip_forward' 2>/dev/null || :"],
     ),
     (
-        lambda k: k.reset_sysctl("l.a", "net.ipv4.conf.eth0.rp_filter"),
+        lambda k: k.reset_sysctl("l.a", "net.ipv4.conf.eth0.arp_ignore"),
         [
-            "fresh l.a /proc/sys/net/ipv4/conf/eth0/rp_filter"
-            " /proc/sys/net/ipv4/conf/default/rp_filter"
+            "fresh l.a /proc/sys/net/ipv4/conf/eth0/arp_ignore"
+            " /proc/sys/net/ipv4/conf/default/arp_ignore"
         ],
     ),
     (
@@ -202,8 +202,14 @@ def test_a_namespace_begins_as_the_real_one_does() -> None:
         "ip netns add l.a",
         "ip -n l.a link set lo up",
         sysctl + "ipv4/ip_forward'",
+        sysctl + "ipv4/conf/all/rp_filter'",
+        sysctl + "ipv4/conf/default/rp_filter'",
+        sysctl + "ipv4/conf/all/proxy_arp'",
+        sysctl + "ipv4/conf/default/proxy_arp'",
         sysctl + "ipv6/conf/all/accept_dad'",
         sysctl + "ipv6/conf/default/accept_dad'",
+        sysctl + "ipv6/conf/all/disable_ipv6'",
+        sysctl + "ipv6/conf/default/disable_ipv6'",
         "mkdir -p /etc/netns/l.a",
         "[ ! -e /etc/resolv.conf ] || printf %s '# this lab has no resolver: names come from"
         " /etc/hosts\n' > /etc/netns/l.a/resolv.conf",

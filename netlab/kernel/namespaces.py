@@ -1,0 +1,88 @@
+"""A lab's namespaces: made without a name, named, entered only when they are provably the lab's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+from netlab.errors import KernelRefused
+from netlab.kernel import baseline, names, processes
+from netlab.kernel.worker import Worker
+
+
+class Namespaces:
+    """What the worker's thread does with namespaces; every method but ``own`` runs there."""
+
+    def __init__(self, directory: str, worker: Worker) -> None:
+        self._directory = directory
+        self._worker = worker
+        self._inodes: dict[str, int] = {}
+        self._nameless: dict[str, int] = {}
+        self._sysctls: dict[str, str] | None = None
+
+    def own(self, inodes: Mapping[str, int]) -> None:
+        self._inodes.update(inodes)
+
+    def make(self, wanted: Iterable[str]) -> dict[str, int]:
+        """Fresh and nameless, each with the baseline's sysctls; their inodes."""
+        return {name: self._make(name) for name in wanted}
+
+    def _make(self, name: str) -> int:
+        self._nameless[name] = fd = self._worker.unshare()
+        if self._sysctls is None:
+            self._sysctls = baseline.differing()
+        for sysctl, value in self._sysctls.items():
+            baseline.write(sysctl, value)
+        self._inodes[name] = inode = os.fstat(fd).st_ino
+        return inode
+
+    def name(self, ns: str) -> None:
+        """Raises FileExistsError where somebody else has a namespace of that name."""
+        fd = self._nameless.pop(ns)
+        try:
+            names.mount_name(self._directory, ns, fd)
+        finally:
+            os.close(fd)
+
+    def take(self, wanted: Collection[str]) -> None:
+        """End the processes inside, then take the names away, of those that are the lab's."""
+        ours = [ns for ns in wanted if self.is_ours(ns)]
+        inodes = {self._inodes[ns] for ns in wanted if ns in self._inodes}
+        if inodes:
+            # also where the name was taken by hand: the process still holds the namespace
+            processes.end(inodes)
+        for ns in ours:
+            names.take_name(self._directory, ns)
+
+    def is_ours(self, ns: str) -> bool:
+        inode = names.inode_of(self._directory, ns)
+        return inode is not None and inode == self._inodes.get(ns)
+
+    def open(self, ns: str) -> int:
+        """Raises FileNotFoundError where it is gone, KernelRefused where it is not the lab's."""
+        fd = os.open(f"{self._directory}/{ns}", os.O_RDONLY | os.O_CLOEXEC)
+        if os.fstat(fd).st_ino == self._inodes.get(ns):
+            return fd
+        os.close(fd)
+        raise KernelRefused(
+            f"namespace {ns} is not the one that netlab made",
+            said="somebody else's namespace",
+            hint=f"it is left alone; `ip netns del {ns}` if nobody needs it",
+        )
+
+    @contextmanager
+    def inside(self, ns: str) -> Iterator[None]:
+        """The thread stays there until it enters another one or its job ends."""
+        fd = self.open(ns)
+        try:
+            self._worker.enter(fd)
+        finally:
+            os.close(fd)
+        yield
+
+    def close(self) -> None:
+        """Those that never got a name end here."""
+        for fd in self._nameless.values():
+            os.close(fd)
+        self._nameless.clear()

@@ -1,0 +1,404 @@
+"""The real kernel: requests queued by namespace, sent in large batches, refusals told apart."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from socket import socket
+from typing import TypeVar
+
+from netlab.errors import CommandFailed, KernelRefused
+from netlab.kernel import baseline, enter, ethtool, messages, tuntap
+from netlab.kernel.indexes import Indexes
+from netlab.kernel.namespaces import Namespaces
+from netlab.kernel.port import NextHop, Options, VethEnd
+from netlab.kernel.queues import (
+    Act,
+    Commands,
+    Links,
+    Names,
+    Nodes,
+    Op,
+    Pair,
+    Run,
+    perform,
+    refused,
+    send,
+)
+from netlab.kernel.wire import open_socket
+from netlab.kernel.worker import Worker
+
+RunT = TypeVar("RunT", Nodes, Links, Names, Commands)
+
+OPTIONS = {"bridge": "CONFIG_BRIDGE", "vxlan": "CONFIG_VXLAN"}
+VETH = "CONFIG_VETH"
+TUN = "CONFIG_TUN"
+MULTIPLE_TABLES = {4: "CONFIG_IP_MULTIPLE_TABLES", 6: "CONFIG_IPV6_MULTIPLE_TABLES"}
+
+SAID_LINES = 20
+"""How much of a failed command's output is worth showing."""
+
+
+class NetlinkKernel:
+    """A ``Kernel``; ``should_stop`` is asked while a program of the topology runs."""
+
+    def __init__(
+        self,
+        lab: str,
+        *,
+        state: str = enter.STATE,
+        netns: str = enter.NETNS,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._lab_dir = f"{state}/{lab}"
+        self._netns = netns
+        self._should_stop = should_stop
+        self._worker = Worker()
+        self._namespaces = Namespaces(netns, self._worker)
+        self._indexes = Indexes(self._namespaces, self._worker)
+        self._inodes: dict[str, int] = {}
+        self._runs: list[Run] = []
+        self._token: object = None
+        self._base: socket | None = None
+        self._fresh: dict[str, str] = {}
+
+    def close(self) -> None:
+        if self._base is not None:
+            self._base.close()
+        self._worker.call(self._namespaces.close)
+        self._worker.close()
+
+    def begin(self, token: object) -> None:
+        self._token = token
+
+    def flush(self) -> None:
+        runs, self._runs = self._runs, []
+        for run in runs:
+            match run:
+                case Nodes():
+                    self._worker.call(lambda ops=run.ops: self._do_nodes(ops))  # type: ignore[misc]
+                case Links():
+                    self._worker.call(lambda run=run: self._do_links(run))  # type: ignore[misc]
+                case Names():
+                    self._worker.call(lambda run=run: self._do_names(run))  # type: ignore[misc]
+                case Commands():
+                    self._do_commands(run.ops)
+
+    # namespaces
+
+    def make_namespaces(self, names: Sequence[str]) -> Mapping[str, int]:
+        try:
+            made = self._worker.call(lambda: self._namespaces.make(names))
+        except OSError as problem:
+            option = "CONFIG_NET_NS"
+            raise refused(Op(self._token, _nothing, option=option), *_said(problem)) from problem
+        self.own(made)
+        for ns in made:
+            self._indexes.fresh(ns)
+        return made
+
+    def add_namespace(self, ns: str) -> None:
+        self._run(Names).add.append(Op(self._token, lambda: self._namespaces.name(ns)))
+        self._run(Nodes).ops.setdefault(ns, []).append(Op(self._token, messages.set_up(1, True)))
+
+    def del_namespace(self, ns: str) -> None:
+        run = self._run(Names)
+        run.take.append(ns)
+        run.token = self._token
+
+    def own(self, inodes: Mapping[str, int]) -> None:
+        self._inodes.update(inodes)
+        self._namespaces.own(inodes)
+
+    # devices
+
+    def add_veth(self, a: VethEnd, b: VethEnd) -> None:
+        a_index = self._indexes.choose(a.ns, a.name)
+        b_index = self._indexes.choose(b.ns, b.name)
+        run = self._run(Links)
+        run.pairs.append(Pair(self._token, a, a_index, b, b_index))
+        if b.up:
+            up = Op(self._token, messages.set_up(b_index, True))
+            run.after.setdefault(b.ns, []).append(up)
+
+    def add_device(
+        self, ns: str, name: str, kind: str, mac: str, mtu: int, up: bool, options: Options
+    ) -> None:
+        index = self._indexes.choose(ns, name)
+        request = messages.new_device(name, index, kind, mac, mtu, up, options)
+        self._add(ns, request, OPTIONS.get(kind, ""))
+
+    def add_tun(
+        self, ns: str, name: str, mode: str, mac: str, mtu: int, up: bool, options: Options
+    ) -> None:
+        index = self._indexes.choose(ns, name)
+        self._add(ns, lambda: tuntap.add(name, mode, index, options), TUN)
+        if mac:
+            self._add(ns, messages.set_mac(index, mac))
+        if mtu:
+            self._add(ns, messages.set_mtu(index, mtu))
+        if up:
+            self._add(ns, messages.set_up(index, True))
+
+    def set_device(self, ns: str, name: str, kind: str, options: Options) -> None:
+        self._add(ns, messages.set_device(self._index(ns, name), kind, options))
+
+    def set_mtu(self, ns: str, name: str, mtu: int) -> None:
+        self._add(ns, messages.set_mtu(self._index(ns, name), mtu))
+
+    def del_device(self, ns: str, name: str) -> None:
+        if index := self._indexes.of(ns, name):
+            self._delete(ns, messages.del_link(index))
+            self._indexes.forget(ns, name)
+
+    def set_offload(self, ns: str, name: str, feature: str, on: bool) -> None:
+        self._add(ns, lambda: ethtool.set_offload(name, feature, on))
+
+    # bridges
+
+    def set_master(self, ns: str, name: str, master: str) -> None:
+        if master:
+            request = messages.set_master(self._index(ns, name), self._index(ns, master))
+            self._add(ns, request)
+        elif index := self._indexes.of(ns, name):
+            self._delete(ns, messages.set_master(index, 0))
+
+    def set_port(self, ns: str, name: str, options: Options) -> None:
+        self._add(ns, messages.set_port(self._index(ns, name), options))
+
+    def add_fdb(self, ns: str, name: str, mac: str, remote: str) -> None:
+        self._add(ns, messages.new_fdb(self._index(ns, name), mac, remote))
+
+    def del_fdb(self, ns: str, name: str, mac: str, remote: str) -> None:
+        if index := self._indexes.of(ns, name):
+            self._delete(ns, messages.del_fdb(index, mac, remote))
+
+    # layer 3
+
+    def add_address(self, ns: str, name: str, cidr: str, peer: str) -> None:
+        self._add(ns, messages.new_address(self._index(ns, name), cidr, peer))
+
+    def del_address(self, ns: str, name: str, cidr: str, peer: str) -> None:
+        if index := self._indexes.of(ns, name):
+            self._delete(ns, messages.del_address(index, cidr, peer))
+
+    def add_route(
+        self,
+        ns: str,
+        to: str,
+        hops: Sequence[NextHop],
+        kind: str,
+        table: int,
+        metric: int,
+        source: str,
+        replace: bool,
+    ) -> None:
+        ways = [
+            (h.gateway, self._index(ns, h.device) if h.device else 0, h.weight, h.onlink)
+            for h in hops
+        ]
+        self._add(ns, messages.new_route(to, ways, kind, table, metric, source, replace))
+
+    def del_route(self, ns: str, to: str, kind: str, table: int, metric: int) -> None:
+        self._delete(ns, messages.del_route(to, kind, table, metric))
+
+    def add_rule(self, ns: str, family: int, options: Options) -> None:
+        self._add(ns, messages.new_rule(family, options), MULTIPLE_TABLES[family])
+
+    def del_rule(self, ns: str, family: int, options: Options) -> None:
+        self._delete(ns, messages.del_rule(family, options))
+
+    def add_neighbour(self, ns: str, name: str, to: str, mac: str, proxy: bool) -> None:
+        self._add(ns, messages.new_neighbour(self._index(ns, name), to, mac, proxy))
+
+    def del_neighbour(self, ns: str, name: str, to: str, proxy: bool) -> None:
+        if index := self._indexes.of(ns, name):
+            self._delete(ns, messages.del_neighbour(index, to, proxy))
+
+    def set_sysctl(self, ns: str, name: str, value: str) -> None:
+        self._add(ns, lambda: baseline.write(name, value))
+
+    def reset_sysctl(self, ns: str, name: str) -> None:
+        value = self._fresh_value(name)
+        if value is not None:
+            self._delete(ns, lambda: baseline.write(name, value))
+
+    # what a process in a node sees
+
+    def write_entry(self, ns: str, entry: str) -> None:
+        self._add("", lambda: _write(self._entry(ns), entry))
+
+    def del_entry(self, ns: str) -> None:
+        self._add("", lambda: _remove(self._entry(ns)))
+
+    def write_hosts(self, lab: str, text: str) -> None:
+        self._add("", lambda: _write(f"{self._lab_dir}/hosts", text))
+
+    def del_hosts(self, lab: str) -> None:
+        self._add("", lambda: _remove(f"{self._lab_dir}/hosts"))
+
+    def run(self, ns: str, command: str) -> None:
+        self._run(Commands).ops.append(Op(self._token, lambda: self._run_line(ns, command)))
+
+    # queues
+
+    def _add(self, ns: str, act: Act, option: str = "") -> None:
+        op = Op(self._token, act, False, option)
+        self._run(Nodes).ops.setdefault(ns, []).append(op)
+
+    def _delete(self, ns: str, act: Act) -> None:
+        self._run(Nodes).ops.setdefault(ns, []).append(Op(self._token, act, True))
+
+    def _run(self, kind: type[RunT]) -> RunT:
+        """The last run if it is of that kind, else a new one."""
+        last = self._runs[-1] if self._runs else None
+        if isinstance(last, kind):
+            return last
+        run = kind()
+        if isinstance(last, Links) and isinstance(run, Nodes):
+            run.ops, last.after = last.after, {}
+        self._runs.append(run)
+        return run
+
+    def _index(self, ns: str, name: str) -> int:
+        if index := self._indexes.of(ns, name):
+            return index
+        missing = Op(self._token, _nothing)
+        raise refused(missing, errno.ENODEV, f"there is no device {name} in {ns} (any more)")
+
+    def _entry(self, ns: str) -> str:
+        return f"{self._lab_dir}/nodes/{ns.partition('.')[2]}.json"
+
+    # runs; all but the commands in the worker's thread
+
+    def _do_nodes(self, ops: Mapping[str, list[Op]]) -> None:
+        for ns, some in ops.items():
+            if not ns:
+                perform(some, None)
+                continue
+            try:
+                with self._namespaces.inside(ns):
+                    _in_place(some)
+            except FileNotFoundError as problem:
+                lasting = next((op for op in some if not op.deletes), None)
+                if lasting is not None:
+                    gone = f"namespace {ns} has been deleted by somebody else"
+                    raise refused(lasting, errno.ENOENT, gone) from problem
+            except KernelRefused as problem:
+                problem.token = problem.token or some[0].token
+                raise
+
+    def _do_links(self, run: Links) -> None:
+        fds: dict[str, int] = {}
+        try:
+            ops = [self._veth(pair, fds) for pair in run.pairs]
+            send(ops, self._base_socket())
+        finally:
+            for fd in fds.values():
+                os.close(fd)
+        self._do_nodes(run.after)
+
+    def _veth(self, pair: Pair, fds: dict[str, int]) -> Op:
+        for ns in (pair.a.ns, pair.b.ns):
+            if ns not in fds:
+                fds[ns] = self._open(ns, pair.token)
+        a, b = pair.a, pair.b
+        request = messages.new_veth(a, pair.a_index, fds[a.ns], b, pair.b_index, fds[b.ns])
+        return Op(pair.token, request, option=VETH)
+
+    def _open(self, ns: str, token: object) -> int:
+        try:
+            return self._namespaces.open(ns)
+        except FileNotFoundError as problem:
+            gone = f"namespace {ns} has been deleted by somebody else"
+            raise refused(Op(token, _nothing), errno.ENOENT, gone) from problem
+
+    def _base_socket(self) -> socket:
+        """In a namespace without devices: a link's chosen index is looked up there as well."""
+        if self._base is None:
+            os.close(self._worker.unshare())
+            self._base = open_socket()
+        return self._base
+
+    def _do_names(self, run: Names) -> None:
+        try:
+            self._namespaces.take(run.take)
+        except OSError as problem:
+            raise refused(Op(run.token, _nothing), *_said(problem)) from problem
+        except KernelRefused as problem:
+            problem.token = run.token
+            raise
+        for op in run.add:
+            perform([op], None)
+
+    def _do_commands(self, ops: Iterable[Op]) -> None:
+        for op in ops:
+            assert callable(op.act)
+            try:
+                op.act()
+            except CommandFailed as failure:
+                failure.token = op.token
+                raise
+
+    def _run_line(self, ns: str, command: str) -> None:
+        node = ns.partition(".")[2]
+        path, inode = f"{self._netns}/{ns}", self._inodes.get(ns)
+        code, said = enter.run_line(
+            self._lab_dir, path, node, command, self._should_stop, inode
+        )
+        if code:
+            tail = "\n".join(said.rstrip().splitlines()[-SAID_LINES:])
+            raise CommandFailed(f"{_ended(code)}" + (f"; it said:\n{tail}" if tail else ""))
+
+    def _fresh_value(self, name: str) -> str | None:
+        """What a fresh namespace has there; None where it has no such switch."""
+        if name not in self._fresh:
+            self._fresh[name] = self._worker.call(lambda: self._read_fresh(name)) or ""
+        return self._fresh[name] or None
+
+    def _read_fresh(self, name: str) -> str:
+        os.close(self._worker.unshare())
+        for sysctl, value in baseline.differing().items():
+            baseline.write(sysctl, value)
+        with suppress(OSError, ValueError):
+            return baseline.read(baseline.any_device(name))
+        return ""
+
+
+def _in_place(ops: Sequence[Op]) -> None:
+    if all(callable(op.act) for op in ops):
+        perform(ops, None)
+        return
+    sock = open_socket()
+    try:
+        perform(ops, sock)
+    finally:
+        sock.close()
+
+
+def _nothing() -> None:
+    """Stands for a request that never got as far as being one."""
+
+
+def _said(problem: OSError) -> tuple[int, str]:
+    return problem.errno or 0, problem.strerror or str(problem)
+
+
+def _ended(code: int) -> str:
+    return f"killed by signal {code - 128}" if code > 128 else f"exit code {code}"
+
+
+def _write(path: str, text: str) -> None:
+    """At once or not at all."""
+    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    with os.fdopen(fd, "w", newline="") as file:
+        file.write(text)
+    os.replace(f"{path}.new", path)
+
+
+def _remove(path: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(path)

@@ -1,0 +1,67 @@
+"""Processes inside namespaces: found by the namespace's inode, and ended.
+
+A process does not die with the name of its namespace, it keeps the namespace alive.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, suppress
+
+from netlab.errors import KernelRefused
+
+DEADLINE = 10.0
+"""Seconds a killed process may take to be gone."""
+
+
+def inside(inodes: Collection[int]) -> Iterator[tuple[int, int]]:
+    """``(pid, inode)`` of each process standing in one of the network namespaces."""
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            # gone meanwhile, a zombie, or not ours to look at
+            with suppress(OSError):
+                inode = os.stat(f"/proc/{name}/ns/net").st_ino
+                if inode in inodes:
+                    yield int(name), inode
+
+
+def end(inodes: Collection[int], deadline: float = DEADLINE) -> int:
+    """SIGKILL all of them, and those they start meanwhile, and wait; how many there were.
+
+    Raises KernelRefused when one is still there after ``deadline`` seconds.
+    """
+    until = time.monotonic() + deadline
+    count = 0
+    while pids := [pid for pid, _ in inside(inodes) if pid != os.getpid()]:
+        if time.monotonic() > until:
+            raise KernelRefused(
+                f"processes do not end: {' '.join(map(str, pids))}",
+                said="killed, and still there",
+                hint="they hang in the kernel; `netlab down` again when they are gone",
+            )
+        count += _kill(pids, inodes, until)
+    return count
+
+
+def _kill(pids: list[int], inodes: Collection[int], until: float) -> int:
+    """Through pidfds, so that a number used anew is never hit."""
+    with ExitStack() as stack:
+        poll, waiting = select.poll(), set()
+        for pid in pids:
+            with suppress(OSError):
+                fd = os.pidfd_open(pid)
+                stack.callback(os.close, fd)
+                if os.stat(f"/proc/{pid}/ns/net").st_ino in inodes:
+                    signal.pidfd_send_signal(fd, signal.SIGKILL)
+                    poll.register(fd, select.POLLIN)
+                    waiting.add(fd)
+        count = len(waiting)
+        while waiting and (left := until - time.monotonic()) > 0:
+            for fd, _ in poll.poll(left * 1000):
+                poll.unregister(fd)
+                waiting.discard(fd)
+    return count
