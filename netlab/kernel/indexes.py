@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from netlab.errors import KernelRefused
 from netlab.kernel import messages, wire
 from netlab.kernel.namespaces import Namespaces
 from netlab.kernel.worker import Worker
@@ -39,7 +40,7 @@ class Indexes:
         if ns not in self._known:
             try:
                 found = self._worker.call(lambda: self._ask(ns))
-            except FileNotFoundError:  # deleted by hand; whoever adds something there is told
+            except (FileNotFoundError, KernelRefused):  # whoever adds something there is told
                 found = {}
             self._known[ns] = found
             self._next[ns] = max([FIRST - 1, *found.values()]) + 1

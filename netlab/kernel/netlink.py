@@ -263,10 +263,15 @@ class NetlinkKernel:
         return run
 
     def _index(self, ns: str, name: str) -> int:
-        if index := self._indexes.of(ns, name):
-            return index
-        missing = Op(self._token, _nothing)
-        raise refused(missing, errno.ENODEV, f"there is no device {name} in {ns} (any more)")
+        """Where there is no such device, the request that needs it will be refused for that."""
+
+        def missing() -> None:
+            raise OSError(errno.ENODEV, f"there is no device {name} in {ns} any more")
+
+        index = self._indexes.of(ns, name)
+        if index is None:
+            self._add(ns, missing)
+        return index or 0
 
     def _entry(self, ns: str) -> str:
         return f"{self._lab_dir}/nodes/{ns.partition('.')[2]}.json"

@@ -87,7 +87,9 @@ class Veth(Resource):
         )
 
     def delete(self, kernel: Kernel) -> None:
+        """Both ends: one of the namespaces may be gone, and its devices only soon."""
         kernel.del_device(self.a_ns, self.a_name)
+        kernel.del_device(self.b_ns, self.b_name)
 
     def follows(self, before: Veth) -> bool:
         return _differ_in(self, before) <= {"a_mtu", "b_mtu"} and not any(

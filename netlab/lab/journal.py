@@ -1,0 +1,195 @@
+"""What has been done to the kernel for a lab: JSON lines, each written before it is done.
+
+The first line says whose journal it is. A ``do`` line holds one batch of steps, and the inodes of
+the namespaces it makes; the next line confirms it. An ``up`` line ends a finished change and sums
+the lab up, so that listing labs reads two lines. A last line without its end was never acted on.
+
+    {"format": 1, "lab": "ring", "boot": "9f…", "file": "/…/ring.yaml", "digest": "b1…"}
+    {"inodes": {"ring.r1": 4026532301}, "do": [[null, ["Namespace", "ring.r1"]]]}
+    {"up": {"since": 1700000000, "nodes": {"r1": "router"}, "links": 0}}
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from netlab.errors import StateRefused
+from netlab.plan.diff import Plan, Step
+from netlab.resources import Inventory, Resource, wire
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Header:
+    lab: str
+    boot: str
+    file: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What ``ls`` tells of a lab."""
+
+    since: float = 0.0
+    """Seconds since the epoch."""
+    nodes: Mapping[str, str] = field(default_factory=dict)
+    """Node → kind."""
+    links: int = 0
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Journal:
+    """A journal, read."""
+
+    header: Header
+    inventory: Inventory
+    inodes: Mapping[str, int]
+    doubtful: Plan = ()
+    """The steps of the last batch, when nothing says that it was finished."""
+    summary: Summary | None = None
+    """None while a change is under way, or was cut short."""
+    steps: int = 0
+
+
+def read(raw: bytes) -> Journal | None:
+    """None for a journal cut before its first line was whole: nothing had been done by then.
+
+    Raises StateRefused for what no netlab wrote.
+    """
+    lines = raw.split(b"\n")[:-1]
+    if not lines:
+        return None
+    try:
+        return _replay([json.loads(line) for line in lines])
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as problem:
+        raise StateRefused(
+            f"the journal cannot be understood ({type(problem).__name__}: {problem})",
+            hint="it was not written by this version of netlab",
+        ) from problem
+
+
+def _replay(lines: Sequence[dict[str, Any]]) -> Journal:
+    first = lines[0]
+    if first["format"] != FORMAT:
+        raise ValueError(f"format {first['format']}, known is {FORMAT}")
+    file, digest = first["file"], first["digest"]
+    held: dict[Any, Resource] = {}
+    inodes: dict[str, int] = {}
+    steps, last, summary = 0, (), None
+    for line in lines[1:]:
+        file, digest = line.get("file", file), line.get("digest", digest)
+        last = tuple(_step(raw) for raw in line.get("do", ()))
+        steps += len(last)
+        inodes.update(line.get("inodes", {}))
+        _take(held, last)
+        summary = Summary(**line["up"]) if "up" in line else None
+    header = Header(first["lab"], first["boot"], file, digest)
+    return Journal(header, Inventory(held.values()), inodes, last, summary, steps)
+
+
+def _take(held: dict[Any, Resource], steps: Plan) -> None:
+    for step in steps:
+        if step.before is not None:
+            held.pop(step.before.key, None)
+        if step.after is not None:
+            held[step.after.key] = step.after
+    if any(step.after is None for step in steps):
+        _drop_fallen(held, steps)
+
+
+def _drop_fallen(held: dict[Any, Resource], steps: Plan) -> None:
+    """What went with something taken down, without a step of its own."""
+    gone = {p for s in steps if s.after is None and s.before for p in s.before.provides}
+    while True:
+        fallen = [k for k, r in held.items() if not gone.isdisjoint(r.needs)]
+        if not fallen:
+            return
+        for key in fallen:
+            gone.update(held.pop(key).provides)
+
+
+def reached(inventory: Inventory, steps: Plan) -> Inventory:
+    """The inventory after some steps."""
+    held = dict(inventory)
+    _take(held, steps)
+    return Inventory(held.values())
+
+
+def _step(raw: list[Any]) -> Step:
+    before, after = (wire.parse(r) if r else None for r in raw)
+    return Step(before, after)
+
+
+class Writer:
+    """Appends to a journal, which it makes if there is none."""
+
+    def __init__(self, directory: str, header: Header) -> None:
+        self._path = f"{directory}/journal"
+        flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            self._fd = os.open(self._path, flags)
+            self._cut_torn_line()
+        except FileNotFoundError:
+            self._fd = os.open(self._path, flags | os.O_CREAT | os.O_EXCL, 0o644)
+        self._header = header
+        if not os.fstat(self._fd).st_size:
+            self._append({"format": FORMAT, **vars(header)})
+
+    def begin(self) -> None:
+        """A change after the file was edited starts here."""
+        self._append({"file": self._header.file, "digest": self._header.digest})
+
+    def do(self, steps: Iterable[Step], inodes: Mapping[str, int]) -> None:
+        batch = [[_dumped(step.before), _dumped(step.after)] for step in steps]
+        self._append({**({"inodes": dict(inodes)} if inodes else {}), "do": batch})
+
+    def up(self, summary: Summary) -> None:
+        self._append({"up": vars(summary)})
+
+    def remove(self) -> None:
+        os.unlink(self._path)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def _append(self, line: Mapping[str, Any]) -> None:
+        """Raises OSError when the disk is full; the torn line is then taken back."""
+        data = json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        before = os.fstat(self._fd).st_size
+        try:
+            _write_all(self._fd, data)
+        except OSError:
+            os.ftruncate(self._fd, before)
+            raise
+
+    def _cut_torn_line(self) -> None:
+        with open(self._path, "rb") as file:
+            data = file.read()
+        os.ftruncate(self._fd, data.rfind(b"\n") + 1)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(fd, data) :]
+
+
+def _dumped(resource: Resource | None) -> list[Any] | None:
+    return None if resource is None else wire.dump(resource)
+
+
+def summary_of(raw: bytes) -> tuple[Header, Summary | None] | None:
+    """The first and the last line only; see ``read``."""
+    end = raw.rfind(b"\n")
+    if end < 0:
+        return None
+    first = json.loads(raw[: raw.index(b"\n")])
+    last = json.loads(raw[raw.rfind(b"\n", 0, end) + 1 : end])
+    header = Header(first["lab"], first["boot"], first["file"], first["digest"])
+    return header, Summary(**last["up"]) if "up" in last else None

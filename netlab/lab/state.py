@@ -1,0 +1,135 @@
+"""The state directory: one directory a lab, safe to trust, one writer at a time."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from netlab.errors import LabBusy, StateRefused
+
+JOURNAL = "journal"
+
+
+def labs(state: str) -> list[str]:
+    """The labs that have a journal, by name."""
+    try:
+        _check(state)
+        names = sorted(os.listdir(state))
+    except FileNotFoundError:
+        return []
+    return [name for name in names if os.path.lexists(f"{state}/{name}/{JOURNAL}")]
+
+
+def read_journal(state: str, lab: str) -> bytes | None:
+    """The journal as it stands, without waiting for its writer; None where there is none."""
+    try:
+        _check(state)
+        _check(f"{state}/{lab}")
+        fd = os.open(f"{state}/{lab}/{JOURNAL}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as problem:
+        raise _refused(f"{state}/{lab}/{JOURNAL}", problem) from problem
+    with os.fdopen(fd, "rb") as file:
+        _check_stat(f"{state}/{lab}/{JOURNAL}", os.fstat(fd), stat.S_ISREG)
+        return file.read()
+
+
+@contextmanager
+def held(state: str, lab: str, *, create: bool) -> Iterator[str | None]:
+    """Be the lab's one writer; its directory, or None where there is none and none is made.
+
+    An empty directory is taken away again at the end. Raises LabBusy, StateRefused.
+    """
+    fd = _lock(state, lab, create)
+    if fd is None:
+        yield None
+        return
+    try:
+        yield f"{state}/{lab}"
+    finally:
+        with suppress(OSError):
+            os.rmdir(f"{state}/{lab}")
+        os.close(fd)
+
+
+def _lock(state: str, lab: str, create: bool) -> int | None:
+    path = f"{state}/{lab}"
+    while True:
+        try:
+            if create:
+                _make(state)
+                _make(path)
+            _check(state)
+            _check(path)
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            if create:
+                continue  # another process has just tidied up
+            return None
+        if _locked(fd, lab) and _is_still(path, fd):
+            return fd
+        os.close(fd)
+
+
+def _locked(fd: int, lab: str) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = _holder(os.fstat(fd).st_ino)
+        os.close(fd)
+        raise LabBusy(
+            f"lab {lab} is being changed by {holder}", hint="try again when it is done"
+        ) from None
+    return True
+
+
+def _is_still(path: str, fd: int) -> bool:
+    """Whether the locked directory is the one of that name, not one just taken away."""
+    try:
+        return os.stat(path, follow_symlinks=False).st_ino == os.fstat(fd).st_ino
+    except FileNotFoundError:
+        return False
+
+
+def _holder(inode: int) -> str:
+    """Who holds the lock, as /proc/locks has it (proc(5))."""
+    with suppress(OSError), open("/proc/locks") as file:
+        for line in file:
+            words = line.split()
+            if len(words) > 5 and words[1] == "FLOCK" and words[5].endswith(f":{inode}"):
+                return f"process {words[4]}"
+    return "another netlab process"
+
+
+def _make(path: str) -> None:
+    with suppress(FileExistsError):
+        os.mkdir(path, 0o755)
+
+
+def _check(path: str) -> None:
+    """A directory of our own, that nobody else may write to, and no symbolic link."""
+    _check_stat(path, os.stat(path, follow_symlinks=False), stat.S_ISDIR)
+
+
+def _check_stat(path: str, found: os.stat_result, right: Callable[[int], bool]) -> None:
+    if stat.S_ISLNK(found.st_mode):
+        raise StateRefused(f"{path} is a symbolic link", hint="remove it")
+    if not right(found.st_mode):
+        raise StateRefused(f"{path} is not what netlab would put there", hint="remove it")
+    if found.st_uid not in (0, os.geteuid()):
+        raise StateRefused(f"{path} belongs to user {found.st_uid}", hint="remove it")
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise StateRefused(
+            f"{path} can be written to by others", hint=f"chmod go-w {path}, if you trust it"
+        )
+
+
+def _refused(path: str, problem: OSError) -> StateRefused:
+    if problem.errno == errno.ELOOP:
+        return StateRefused(f"{path} is a symbolic link", hint="remove it")
+    return StateRefused(f"{path} cannot be read: {problem.strerror}")

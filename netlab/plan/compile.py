@@ -1,0 +1,137 @@
+"""A topology as the resources it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from netlab.devices import DeviceKind
+from netlab.links import LinkKind
+from netlab.model.site import Nic, Path
+from netlab.model.topology import Topology
+from netlab.nodes import NodeKind
+from netlab.plan.routing import Attachment, routes
+from netlab.plan.wiring import Wiring, wire
+from netlab.resources import Inventory, Key
+from netlab.resources.base import Placed
+from netlab.resources.entry import Hosts
+from netlab.resources.network import MAIN, Address, Routing
+
+
+class Kinds(Protocol):
+    """The kinds there are, by name."""
+
+    @property
+    def nodes(self) -> Mapping[str, NodeKind]: ...
+    @property
+    def devices(self) -> Mapping[str, DeviceKind]: ...
+    @property
+    def links(self) -> Mapping[str, LinkKind]: ...
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What a file asks of the kernel, and the place in the file that asks for each."""
+
+    inventory: Inventory
+    origins: Mapping[Key, Path]
+    wiring: Wiring
+
+
+def compile_topology(topology: Topology, kinds: Kinds) -> Compiled:
+    wiring = wire(topology, kinds.nodes, kinds.devices)
+    placed = list(_resources(topology, kinds, wiring))
+    return Compiled(
+        Inventory(resource for _, resource in placed),
+        {resource.key: path for path, resource in placed},
+        wiring,
+    )
+
+
+def _resources(topology: Topology, kinds: Kinds, wiring: Wiring) -> Iterator[Placed]:
+    for name, node in topology.nodes.items():
+        yield from kinds.nodes[node.kind].resources(node, wiring.sites[name])
+    for site in wiring.sites.values():
+        for nic in site.nics:
+            yield from kinds.devices[nic.settings.kind].resources(nic)
+    for place, (link, (a, b)) in enumerate(zip(topology.links, wiring.ends, strict=True)):
+        for resource in kinds.links[link.kind].resources(link, a, b):
+            yield ("links", place), resource
+    if any(node.hosts for node in topology.nodes.values()):
+        yield ("nodes",), Hosts(topology.name, hosts_text(wiring))
+    if topology.routing == "static":
+        yield from _static(topology, kinds.nodes, wiring)
+
+
+def hosts_text(wiring: Wiring) -> str:
+    """hosts(5) of the lab: every address of every node, in the order of its interfaces."""
+    lines = ["127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback"]
+    for name, site in wiring.sites.items():
+        addresses = [a.ip for nic in site.nics for a in nic.addresses]
+        addresses.sort(key=lambda ip: ip.version)
+        lines += [f"{ip}\t{name}" for ip in addresses]
+    return "\n".join(lines) + "\n"
+
+
+def _static(topology: Topology, nodes: Mapping[str, NodeKind], wiring: Wiring) -> Iterator[Placed]:
+    written = {
+        name: frozenset(_prefix(r.to, 4) for r in node.routes if r.table == MAIN)
+        | frozenset(_prefix(r.to, 6) for r in node.routes if r.table == MAIN)
+        for name, node in topology.nodes.items()
+    }
+    for family in (4, 6):
+        attachments, prefixes = _subnets(topology, nodes, wiring, family)
+        for node, groups in routes(family, attachments, prefixes, written).items():
+            site = wiring.sites[node]
+            devices = {device for hops, _ in groups for _, device, _, _ in hops}
+            over = tuple(
+                Address(site.ns, nic.name, str(a)).key
+                for nic in site.nics
+                if nic.name in devices
+                for a in nic.addresses
+                if a.version == family
+            )
+            yield site.path, Routing(site.ns, family, groups, over)
+
+
+def _prefix(to: object, family: int) -> str:
+    return {4: "0.0.0.0/0", 6: "::/0"}[family] if to == "default" else str(to)
+
+
+def _subnets(
+    topology: Topology, nodes: Mapping[str, NodeKind], wiring: Wiring, family: int
+) -> tuple[list[Attachment], list[tuple[str, int | None, str | None]]]:
+    """Who stands on which subnet, and the prefixes there are to reach."""
+    forwards = {n: nodes[node.kind].forwards for n, node in topology.nodes.items()}
+    attachments: list[Attachment] = []
+    prefixes: list[tuple[str, int | None, str | None]] = []
+    shared: set[tuple[str, str]] = set()
+    for members in wiring.segments:
+        numbers: dict[str, int] = {}
+        for nic in members:
+            shared.add((nic.node, nic.name))
+            for prefix, ip in _on(nic, family):
+                if _is_host(prefix, family):
+                    prefixes.append((prefix, None, nic.node))
+                    continue
+                if prefix not in numbers:
+                    numbers[prefix] = len(prefixes)
+                    prefixes.append((prefix, len(prefixes), None))
+                at = numbers[prefix]
+                attachments.append(Attachment(nic.node, nic.name, at, ip, forwards[nic.node]))
+    for site in wiring.sites.values():
+        for nic in site.nics:
+            if (nic.node, nic.name) not in shared:
+                prefixes += [(prefix, None, nic.node) for prefix, _ in _on(nic, family)]
+    return attachments, prefixes
+
+
+def _on(nic: Nic, family: int) -> Iterator[tuple[str, str]]:
+    for address in nic.addresses:
+        if address.version == family:
+            yield str(address.network), str(address.ip)
+
+
+def _is_host(prefix: str, family: int) -> bool:
+    return prefix.endswith("/32" if family == 4 else "/128")

@@ -1,0 +1,96 @@
+"""The shortest road from one inventory to another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from netlab.resources import Inventory, Key, Resource, Stage
+
+
+@dataclass(frozen=True)
+class Step:
+    """One change: ``before`` makes place for ``after``; both together are a change in place."""
+
+    before: Resource | None
+    after: Resource | None
+    why: str = ""
+    """What made it necessary, where that is something else than the resource's own change."""
+
+    @property
+    def subject(self) -> Resource:
+        subject = self.after or self.before
+        assert subject is not None, "a step changes something"
+        return subject
+
+    @property
+    def sign(self) -> str:
+        return "+" if self.before is None else "-" if self.after is None else "~"
+
+
+Plan = tuple[Step, ...]
+
+
+def diff(current: Inventory, desired: Inventory) -> Plan:
+    """Take down what is in the way, then change and build what is missing, foundations first."""
+    fallen = {k for k, r in current.items() if k not in desired or not _stays(r, desired[k])}
+    doomed = current.standing_on(fallen)
+    why = _reasons(current, fallen, doomed)
+    return (*_removals(current, doomed, desired, why), *_additions(current, desired, doomed, why))
+
+
+def _stays(before: Resource, after: Resource) -> bool:
+    return before == after or after.follows(before)
+
+
+def _removals(
+    current: Inventory, doomed: set[Key], desired: Inventory, why: dict[Key, str]
+) -> Iterator[Step]:
+    gone = {p for key in doomed for p in current[key].provides}
+    steps = []
+    for key in reversed(list(current)):
+        if key not in doomed:
+            continue
+        resource = current[key]
+        falls_by_itself = bool(resource.falls_with) and gone.issuperset(resource.falls_with)
+        if not falls_by_itself:
+            steps.append(Step(resource, None, why.get(key, "")))
+    yield from sorted(steps, key=_removal_place)
+
+
+def _removal_place(step: Step) -> tuple[int, str, int]:
+    """What spans the lab last, by stage; the rest by namespace, so that each is entered once."""
+    stage = step.subject.stage
+    if stage <= Stage.LINK:
+        return (1 + Stage.LINK - stage, "", 0)
+    return (0, step.subject.ns, -stage)
+
+
+def _additions(
+    current: Inventory, desired: Inventory, doomed: set[Key], why: dict[Key, str]
+) -> Iterator[Step]:
+    steps = []
+    for key, resource in desired.items():
+        before = None if key in doomed else current.get(key)
+        if before != resource:
+            steps.append(Step(before, resource, why.get(key, "")))
+    yield from sorted(steps, key=_addition_place)
+
+
+def _addition_place(step: Step) -> tuple[int, str, int]:
+    stage = step.subject.stage
+    if stage <= Stage.LINK or stage == Stage.COMMAND:
+        return (int(stage), "", 0)
+    return (Stage.LINK + 1, step.subject.ns, int(stage))
+
+
+def _reasons(current: Inventory, fallen: set[Key], doomed: set[Key]) -> dict[Key, str]:
+    """For each that must go though nobody changed it: the thing below it that did."""
+    reasons: dict[Key, str] = {}
+    owner = {p: key for key in doomed for p in current[key].provides}
+    for key in current:
+        if key in doomed and key not in fallen:
+            below = next((owner[n] for n in current[key].needs if n in owner), None)
+            if below is not None:
+                reasons[key] = reasons.get(below) or f"{current[below].words} is made anew"
+    return reasons
