@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from netlab.errors import KernelRefused
-from netlab.kernel import messages, wire
+from netlab.kernel import links, wire
 from netlab.kernel.namespaces import Namespaces
 from netlab.kernel.worker import Worker
 
@@ -48,5 +48,5 @@ class Indexes:
 
     def _ask(self, ns: str) -> dict[str, int]:
         with self._namespaces.inside(ns), wire.open_socket() as sock:
-            answers = wire.dump(sock, messages.RTM_GETLINK, messages.LINKS)
-        return {link.name: link.index for link in map(messages.parse_link, answers)}
+            answers = wire.dump(sock, *links.links())
+        return {link.name: link.index for link in map(links.parse_link, answers)}

@@ -10,7 +10,7 @@ from socket import socket
 from typing import TypeVar
 
 from netlab.errors import CommandFailed, KernelRefused
-from netlab.kernel import baseline, enter, ethtool, messages, tuntap
+from netlab.kernel import addresses, baseline, enter, ethtool, links, routes, tuntap
 from netlab.kernel.indexes import Indexes
 from netlab.kernel.namespaces import Namespaces
 from netlab.kernel.port import NextHop, Options, VethEnd
@@ -101,7 +101,7 @@ class NetlinkKernel:
 
     def add_namespace(self, ns: str) -> None:
         self._run(Names).add.append(Op(self._token, lambda: self._namespaces.name(ns)))
-        self._run(Nodes).ops.setdefault(ns, []).append(Op(self._token, messages.set_up(1, True)))
+        self._run(Nodes).ops.setdefault(ns, []).append(Op(self._token, links.set_up(1, True)))
 
     def del_namespace(self, ns: str) -> None:
         run = self._run(Names)
@@ -120,14 +120,14 @@ class NetlinkKernel:
         run = self._run(Links)
         run.pairs.append(Pair(self._token, a, a_index, b, b_index))
         if b.up:
-            up = Op(self._token, messages.set_up(b_index, True))
+            up = Op(self._token, links.set_up(b_index, True))
             run.after.setdefault(b.ns, []).append(up)
 
     def add_device(
         self, ns: str, name: str, kind: str, mac: str, mtu: int, up: bool, options: Options
     ) -> None:
         index = self._indexes.choose(ns, name)
-        request = messages.new_device(name, index, kind, mac, mtu, up, options)
+        request = links.new_device(name, index, kind, mac, mtu, up, options)
         self._add(ns, request, OPTIONS.get(kind, ""))
 
     def add_tun(
@@ -136,21 +136,21 @@ class NetlinkKernel:
         index = self._indexes.choose(ns, name)
         self._add(ns, lambda: tuntap.add(name, mode, index, options), TUN)
         if mac:
-            self._add(ns, messages.set_mac(index, mac))
+            self._add(ns, links.set_mac(index, mac))
         if mtu:
-            self._add(ns, messages.set_mtu(index, mtu))
+            self._add(ns, links.set_mtu(index, mtu))
         if up:
-            self._add(ns, messages.set_up(index, True))
+            self._add(ns, links.set_up(index, True))
 
     def set_device(self, ns: str, name: str, kind: str, options: Options) -> None:
-        self._add(ns, messages.set_device(self._index(ns, name), kind, options))
+        self._add(ns, links.set_device(self._index(ns, name), kind, options))
 
     def set_mtu(self, ns: str, name: str, mtu: int) -> None:
-        self._add(ns, messages.set_mtu(self._index(ns, name), mtu))
+        self._add(ns, links.set_mtu(self._index(ns, name), mtu))
 
     def del_device(self, ns: str, name: str) -> None:
         if index := self._indexes.of(ns, name):
-            self._delete(ns, messages.del_link(index))
+            self._delete(ns, links.del_link(index))
             self._indexes.forget(ns, name)
 
     def set_offload(self, ns: str, name: str, feature: str, on: bool) -> None:
@@ -160,29 +160,29 @@ class NetlinkKernel:
 
     def set_master(self, ns: str, name: str, master: str) -> None:
         if master:
-            request = messages.set_master(self._index(ns, name), self._index(ns, master))
+            request = links.set_master(self._index(ns, name), self._index(ns, master))
             self._add(ns, request)
         elif index := self._indexes.of(ns, name):
-            self._delete(ns, messages.set_master(index, 0))
+            self._delete(ns, links.set_master(index, 0))
 
     def set_port(self, ns: str, name: str, options: Options) -> None:
-        self._add(ns, messages.set_port(self._index(ns, name), options))
+        self._add(ns, links.set_port(self._index(ns, name), options))
 
     def add_fdb(self, ns: str, name: str, mac: str, remote: str) -> None:
-        self._add(ns, messages.new_fdb(self._index(ns, name), mac, remote))
+        self._add(ns, addresses.new_fdb(self._index(ns, name), mac, remote))
 
     def del_fdb(self, ns: str, name: str, mac: str, remote: str) -> None:
         if index := self._indexes.of(ns, name):
-            self._delete(ns, messages.del_fdb(index, mac, remote))
+            self._delete(ns, addresses.del_fdb(index, mac, remote))
 
     # layer 3
 
     def add_address(self, ns: str, name: str, cidr: str, peer: str) -> None:
-        self._add(ns, messages.new_address(self._index(ns, name), cidr, peer))
+        self._add(ns, addresses.new_address(self._index(ns, name), cidr, peer))
 
     def del_address(self, ns: str, name: str, cidr: str, peer: str) -> None:
         if index := self._indexes.of(ns, name):
-            self._delete(ns, messages.del_address(index, cidr, peer))
+            self._delete(ns, addresses.del_address(index, cidr, peer))
 
     def add_route(
         self,
@@ -199,23 +199,23 @@ class NetlinkKernel:
             (h.gateway, self._index(ns, h.device) if h.device else 0, h.weight, h.onlink)
             for h in hops
         ]
-        self._add(ns, messages.new_route(to, ways, kind, table, metric, source, replace))
+        self._add(ns, routes.new_route(to, ways, kind, table, metric, source, replace))
 
     def del_route(self, ns: str, to: str, kind: str, table: int, metric: int) -> None:
-        self._delete(ns, messages.del_route(to, kind, table, metric))
+        self._delete(ns, routes.del_route(to, kind, table, metric))
 
     def add_rule(self, ns: str, family: int, options: Options) -> None:
-        self._add(ns, messages.new_rule(family, options), MULTIPLE_TABLES[family])
+        self._add(ns, routes.new_rule(family, options), MULTIPLE_TABLES[family])
 
     def del_rule(self, ns: str, family: int, options: Options) -> None:
-        self._delete(ns, messages.del_rule(family, options))
+        self._delete(ns, routes.del_rule(family, options))
 
     def add_neighbour(self, ns: str, name: str, to: str, mac: str, proxy: bool) -> None:
-        self._add(ns, messages.new_neighbour(self._index(ns, name), to, mac, proxy))
+        self._add(ns, addresses.new_neighbour(self._index(ns, name), to, mac, proxy))
 
     def del_neighbour(self, ns: str, name: str, to: str, proxy: bool) -> None:
         if index := self._indexes.of(ns, name):
-            self._delete(ns, messages.del_neighbour(index, to, proxy))
+            self._delete(ns, addresses.del_neighbour(index, to, proxy))
 
     def set_sysctl(self, ns: str, name: str, value: str) -> None:
         self._add(ns, lambda: baseline.write(name, value))
@@ -310,7 +310,7 @@ class NetlinkKernel:
             if ns not in fds:
                 fds[ns] = self._open(ns, pair.token)
         a, b = pair.a, pair.b
-        request = messages.new_veth(a, pair.a_index, fds[a.ns], b, pair.b_index, fds[b.ns])
+        request = links.new_veth(a, pair.a_index, fds[a.ns], b, pair.b_index, fds[b.ns])
         return Op(pair.token, request, option=VETH)
 
     def _open(self, ns: str, token: object) -> int:

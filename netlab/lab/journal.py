@@ -82,7 +82,8 @@ def _replay(lines: Sequence[dict[str, Any]]) -> Journal:
     file, digest = first["file"], first["digest"]
     held: dict[Any, Resource] = {}
     inodes: dict[str, int] = {}
-    steps, last, summary = 0, (), None
+    steps, summary = 0, None
+    last: Plan = ()
     for line in lines[1:]:
         file, digest = line.get("file", file), line.get("digest", digest)
         last = tuple(_step(raw) for raw in line.get("do", ()))

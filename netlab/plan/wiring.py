@@ -147,7 +147,7 @@ def _nic(topology: Topology, spot: Spot, settings: Interface, origin: Path, mtu:
 
 def computed_mac(ns: str, interface: str) -> str:
     """A locally administered unicast MAC that is the same in every run."""
-    digest = blake2s(f"{ns}:{interface}".encode(), digest_size=5).hex()
+    digest = blake2s(f"{ns}:{interface}".encode(), digest_size=5).hexdigest()
     return "02:" + ":".join(digest[i : i + 2] for i in range(0, 10, 2))
 
 
