@@ -13,6 +13,7 @@ from netlab.errors import CommandFailed, KernelRefused
 from netlab.kernel import addresses, baseline, enter, ethtool, links, routes, tuntap
 from netlab.kernel.indexes import Indexes
 from netlab.kernel.namespaces import Namespaces
+from netlab.kernel.options import OPTIONS
 from netlab.kernel.port import NextHop, Options, VethEnd
 from netlab.kernel.queues import (
     Act,
@@ -31,11 +32,6 @@ from netlab.kernel.wire import open_socket
 from netlab.kernel.worker import Worker
 
 RunT = TypeVar("RunT", Nodes, Links, Names, Commands)
-
-OPTIONS = {"bridge": "CONFIG_BRIDGE", "vxlan": "CONFIG_VXLAN"}
-VETH = "CONFIG_VETH"
-TUN = "CONFIG_TUN"
-MULTIPLE_TABLES = {4: "CONFIG_IP_MULTIPLE_TABLES", 6: "CONFIG_IPV6_MULTIPLE_TABLES"}
 
 SAID_LINES = 20
 """How much of a failed command's output is worth showing."""
@@ -134,7 +130,7 @@ class NetlinkKernel:
         self, ns: str, name: str, mode: str, mac: str, mtu: int, up: bool, options: Options
     ) -> None:
         index = self._indexes.choose(ns, name)
-        self._add(ns, lambda: tuntap.add(name, mode, index, options), TUN)
+        self._add(ns, lambda: tuntap.add(name, mode, index, options), OPTIONS["tun"])
         if mac:
             self._add(ns, links.set_mac(index, mac))
         if mtu:
@@ -205,7 +201,7 @@ class NetlinkKernel:
         self._delete(ns, routes.del_route(to, kind, table, metric))
 
     def add_rule(self, ns: str, family: int, options: Options) -> None:
-        self._add(ns, routes.new_rule(family, options), MULTIPLE_TABLES[family])
+        self._add(ns, routes.new_rule(family, options), OPTIONS[f"rules IPv{family}"])
 
     def del_rule(self, ns: str, family: int, options: Options) -> None:
         self._delete(ns, routes.del_rule(family, options))
@@ -311,7 +307,7 @@ class NetlinkKernel:
                 fds[ns] = self._open(ns, pair.token)
         a, b = pair.a, pair.b
         request = links.new_veth(a, pair.a_index, fds[a.ns], b, pair.b_index, fds[b.ns])
-        return Op(pair.token, request, option=VETH)
+        return Op(pair.token, request, option=OPTIONS["veth"])
 
     def _open(self, ns: str, token: object) -> int:
         try:

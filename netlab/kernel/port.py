@@ -7,7 +7,8 @@ after which everything queued has been done or refused. Names are namespace name
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 Options = Mapping[str, int | str | bool]
@@ -116,6 +117,32 @@ class Kernel(Protocol):
         """Run a shell line in the node and wait; a non-zero exit is ``CommandFailed``."""
 
 
+class Machine(Protocol):
+    """The Linux machine that labs are on: where kernels come from, and what outlives them."""
+
+    def admit(self) -> None:
+        """Raises MachineLacks where this process may not build labs."""
+
+    @property
+    def boot(self) -> str:
+        """The running boot's id: namespaces of another boot are gone."""
+
+    def kernel(self, lab: str, should_stop: Callable[[], bool]) -> AbstractContextManager[Kernel]:
+        """A kernel to build one lab with."""
+
+    def standing(self, inodes: Mapping[str, int]) -> frozenset[str]:
+        """The namespaces that are still there under their names."""
+
+    def stands_in(self, inodes: Mapping[str, int]) -> str:
+        """The namespace among these that this process is in, or ""."""
+
+    def tidy(self) -> None:
+        """Give back what was made for labs in general, if no lab is left."""
+
+    def settle(self) -> None:
+        """Wait until the kernel has cleaned up the namespaces that were taken down."""
+
+
 class VethEnd(NamedTuple):
     """One end of a veth pair: created in place, never moved."""
 
@@ -125,6 +152,3 @@ class VethEnd(NamedTuple):
     mtu: int
     up: bool
     queues: int = 0
-
-
-Names = Iterable[str]

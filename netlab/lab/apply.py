@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from errno import EDQUOT, EIO, ENOSPC
 from typing import Protocol
 
@@ -10,7 +10,7 @@ from netlab.errors import CommandFailed, Interrupted, KernelRefused, NetlabError
 from netlab.kernel.port import Kernel
 from netlab.lab.journal import reached
 from netlab.plan.diff import Plan, Step, diff
-from netlab.resources import Inventory
+from netlab.resources import Inventory, Key
 from netlab.resources.base import Stage
 
 BATCH = 500
@@ -59,21 +59,32 @@ def apply(
         raise failure from None
 
 
-def heal(kernel: Kernel, record: Record, current: Inventory, doubtful: Plan) -> Inventory:
-    """Take down whatever doubtful steps may have left half done; what surely stands then."""
-    plan, sure = _clearing(current, doubtful)
+def clear(kernel: Kernel, record: Record, plan: Plan) -> list[str]:
+    """Take down, whatever the kernel says to single steps; what could not be done, in words."""
+    refusals: list[str] = []
     for batch in _batches(plan):
-        _do(kernel, record, batch)
-    return sure
+        refusals += _do_anyhow(kernel, record, batch)
+    return refusals
 
 
-def _clearing(current: Inventory, doubtful: Plan) -> tuple[Plan, Inventory]:
-    """Deleting what is not there is done, so all that the steps speak of is deleted."""
+def clearing(
+    current: Inventory, doubtful: Plan, lost: Collection[Key] = ()
+) -> tuple[Plan, Inventory]:
+    """The road away from what nobody can be sure of, and what surely stands at its end.
+
+    Deleting what is not there is done, so all that doubtful steps speak of is deleted; of what is
+    lost, the rest that it leaves behind.
+    """
     subjects = [r for step in doubtful for r in (step.before, step.after) if r is not None]
     feared = Inventory([*current.values(), *subjects])
-    doomed = feared.standing_on({r.key for r in subjects})
+    doomed = feared.standing_on({*(r.key for r in subjects), *lost})
     sure = Inventory(r for r in feared.values() if r.key not in doomed)
     return diff(feared, sure), sure
+
+
+def write(kernel: Kernel, plan: Plan) -> None:
+    """Walk a plan where nothing is refused and nothing recorded, as for a script."""
+    _do(kernel, _Unrecorded(), plan)
 
 
 def _do(kernel: Kernel, record: Record, batch: Plan) -> None:
@@ -110,22 +121,25 @@ def _walk_back(
     failure: BaseException,
 ) -> None:
     """Nothing stops it: a second refusal becomes a note on the first, and the rest goes on."""
-    clearing, sure = _clearing(current, doubtful)
-    for plan in (clearing, diff(sure, start)):
-        for batch in _batches(plan):
-            try:
-                _do_anyway(kernel, record, batch)
-            except (NetlabError, OSError):
-                _one_by_one(kernel, record, batch, failure)
+    away, sure = clearing(current, doubtful)
+    for plan in (away, diff(sure, start)):
+        for refusal in clear(kernel, record, plan):
+            failure.add_note(f"walking back, {refusal}")
 
 
-def _one_by_one(kernel: Kernel, record: Record, batch: Plan, failure: BaseException) -> None:
-    """A batch that was refused, again: whatever can be done is done."""
+def _do_anyhow(kernel: Kernel, record: Record, batch: Plan) -> list[str]:
+    """At once; if that is refused, step by step: whatever can be done is done."""
+    try:
+        _do_anyway(kernel, record, batch)
+        return []
+    except (NetlabError, OSError):
+        refusals = []
     for step in batch:
         try:
             _do_anyway(kernel, record, (step,))
         except (NetlabError, OSError) as refusal:
-            failure.add_note(f"walking back, {step.subject.words}: {refusal}")
+            refusals.append(f"{step.subject.words}: {refusal}")
+    return refusals
 
 
 def _do_anyway(kernel: Kernel, record: Record, batch: Plan) -> None:
@@ -140,7 +154,7 @@ def _do_anyway(kernel: Kernel, record: Record, batch: Plan) -> None:
 
 class _Unrecorded:
     def do(self, steps: Plan, inodes: Mapping[str, int]) -> None:
-        """The journal still names what is gone; taking it down again is done."""
+        """A journal, if there is one, still names what is gone; taking it down again is done."""
 
 
 def _batches(plan: Plan) -> Iterator[Plan]:

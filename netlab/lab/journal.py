@@ -1,12 +1,13 @@
 """What has been done to the kernel for a lab: JSON lines, each written before it is done.
 
 The first line says whose journal it is. A ``do`` line holds one batch of steps, and the inodes of
-the namespaces it makes; the next line confirms it. An ``up`` line ends a finished change and sums
-the lab up, so that listing labs reads two lines. A last line without its end was never acted on.
+the namespaces it makes; the next line confirms it. An ``up`` line ends a finished change: what the
+file was then, and what ``ls`` tells, so that listing labs reads two lines. A last line without its
+end was never acted on.
 
     {"format": 1, "lab": "ring", "boot": "9f…", "file": "/…/ring.yaml", "digest": "b1…"}
     {"inodes": {"ring.r1": 4026532301}, "do": [[null, ["Namespace", "ring.r1"]]]}
-    {"up": {"since": 1700000000, "nodes": {"r1": "router"}, "links": 0}}
+    {"up": {"since": 1700000000, "nodes": {"r1": "router"}, …}, "file": "/…/ring.yaml", …}
 """
 
 from __future__ import annotations
@@ -139,20 +140,15 @@ class Writer:
             self._cut_torn_line()
         except FileNotFoundError:
             self._fd = os.open(self._path, flags | os.O_CREAT | os.O_EXCL, 0o644)
-        self._header = header
         if not os.fstat(self._fd).st_size:
             self._append({"format": FORMAT, **vars(header)})
-
-    def begin(self) -> None:
-        """A change after the file was edited starts here."""
-        self._append({"file": self._header.file, "digest": self._header.digest})
 
     def do(self, steps: Iterable[Step], inodes: Mapping[str, int]) -> None:
         batch = [[_dumped(step.before), _dumped(step.after)] for step in steps]
         self._append({**({"inodes": dict(inodes)} if inodes else {}), "do": batch})
 
-    def up(self, summary: Summary) -> None:
-        self._append({"up": vars(summary)})
+    def up(self, summary: Summary, file: str, digest: str) -> None:
+        self._append({"up": vars(summary), "file": file, "digest": digest})
 
     def remove(self) -> None:
         os.unlink(self._path)
@@ -186,11 +182,12 @@ def _dumped(resource: Resource | None) -> list[Any] | None:
 
 
 def summary_of(raw: bytes) -> tuple[Header, Summary | None] | None:
-    """The first and the last line only; see ``read``."""
+    """By the first and the last line only. Raises ValueError, KeyError: see ``read``."""
     end = raw.rfind(b"\n")
     if end < 0:
         return None
     first = json.loads(raw[: raw.index(b"\n")])
     last = json.loads(raw[raw.rfind(b"\n", 0, end) + 1 : end])
-    header = Header(first["lab"], first["boot"], first["file"], first["digest"])
+    file, digest = last.get("file", first["file"]), last.get("digest", first["digest"])
+    header = Header(first["lab"], first["boot"], file, digest)
     return header, Summary(**last["up"]) if "up" in last else None

@@ -24,6 +24,15 @@ def labs(state: str) -> list[str]:
     return [name for name in names if os.path.lexists(f"{state}/{name}/{JOURNAL}")]
 
 
+def strays(state: str) -> list[str]:
+    """All that lies in the state directory under a lab's name, with a journal or without."""
+    try:
+        _check(state)
+        return sorted(e.name for e in os.scandir(state) if e.is_dir(follow_symlinks=False))
+    except FileNotFoundError:
+        return []
+
+
 def read_journal(state: str, lab: str) -> bytes | None:
     """The journal as it stands, without waiting for its writer; None where there is none."""
     try:

@@ -26,7 +26,8 @@ class Switch(BridgeSettings, Node):
 def resources(node: Switch, site: Site) -> Iterator[Placed]:
     # a switch has no business in IPv6: its ports would announce themselves on every segment
     quiet = "net.ipv6.conf.default.disable_ipv6"
-    yield site.path, EarlySysctl(site.ns, quiet, "1")
+    if quiet not in node.sysctls:
+        yield site.path, EarlySysctl(site.ns, quiet, "1")
     for nic in site.nics:
         if nic.name == BRIDGE:
             yield (

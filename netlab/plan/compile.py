@@ -37,16 +37,20 @@ class Compiled:
     inventory: Inventory
     origins: Mapping[Key, Path]
     wiring: Wiring
+    twice: tuple[tuple[Path, Path, str], ...] = ()
+    """What is asked for again: where, where first, and what."""
 
 
 def compile_topology(topology: Topology, kinds: Kinds) -> Compiled:
     wiring = wire(topology, kinds.nodes, kinds.devices)
     placed = list(_resources(topology, kinds, wiring))
-    return Compiled(
-        Inventory(resource for _, resource in placed),
-        {resource.key: path for path, resource in placed},
-        wiring,
-    )
+    origins: dict[Key, Path] = {}
+    twice = []
+    for path, resource in placed:
+        first = origins.setdefault(resource.key, path)
+        if first is not path:
+            twice.append((path, first, resource.words))
+    return Compiled(Inventory(r for _, r in placed), origins, wiring, tuple(twice))
 
 
 def _resources(topology: Topology, kinds: Kinds, wiring: Wiring) -> Iterator[Placed]:

@@ -1,0 +1,6 @@
+"""``python -m netlab``."""
+
+from netlab.cli.main import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,345 @@
+"""The commands: words in, one call, a rendering out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import click
+import typer
+
+from netlab.errors import Interrupted, LabNotFound, NetlabError, TopologyError, UsageError
+
+if TYPE_CHECKING:
+    from netlab.render.base import Renderer
+
+app = typer.Typer(
+    name="netlab",
+    help="One YAML file becomes a real network of Linux network namespaces.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"auto_envvar_prefix": "NETLAB", "help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+File = Annotated[str, typer.Argument(metavar="FILE", help="A topology file.", show_default=False)]
+
+
+def _labs(incomplete: str) -> list[str]:
+    from netlab.cli.work import state_directory
+    from netlab.lab.state import labs
+
+    return [lab for lab in labs(state_directory()) if lab.startswith(incomplete)]
+
+
+def _nodes(ctx: click.Context, incomplete: str) -> list[str]:
+    from netlab.cli.work import nodes_of
+
+    try:
+        return [n for n in nodes_of(ctx.params.get("lab", "")) if n.startswith(incomplete)]
+    except NetlabError:
+        return []
+
+
+ONE_LAB = "A lab, by name or by its file."
+Lab = Annotated[
+    str, typer.Argument(metavar="LAB", help=ONE_LAB, autocompletion=_labs, show_default=False)
+]
+
+
+def renderer(as_json: bool) -> Renderer:
+    if as_json:
+        from netlab.render.json import JsonRenderer
+
+        return JsonRenderer(sys.stdout, sys.stderr)
+    from netlab.render.text import TextRenderer
+
+    return TextRenderer(sys.stdout, sys.stderr)
+
+
+def run(argv: list[str]) -> int:
+    """The exit code; raises NetlabError."""
+    try:
+        code = app(argv, standalone_mode=False, prog_name="netlab")
+    except click.exceptions.NoArgsIsHelpError as problem:
+        typer.echo(problem.ctx.get_help() if problem.ctx else "")
+        return 0
+    except click.ClickException as problem:
+        hint = (
+            problem.ctx.command_path
+            if isinstance(problem, click.UsageError) and problem.ctx
+            else "netlab"
+        )
+        raise UsageError(problem.format_message(), hint=f"see `{hint} --help`") from None
+    except click.Abort:
+        raise Interrupted("interrupted") from None
+    return code if isinstance(code, int) else 0
+
+
+@app.callback(invoke_without_command=True)
+def _main(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"netlab {installed('netlab')}")
+        raise typer.Exit
+
+
+@app.command()
+def up(
+    file: File,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print what would be done.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Bring a lab up, or change it to what its file says now."""
+    if dry_run:
+        _plan(file, json)
+        return
+    from netlab.cli.work import ground, located, read
+    from netlab.lab import lifecycle
+    from netlab.lab.interrupt import watched
+    from netlab.lab.portrait import portrait
+    from netlab.render.progress import progress
+
+    topology = read(file)
+    with watched() as stop, progress(not json) as tell:
+        here = ground(stop, tell)
+        try:
+            done = lifecycle.up(here, topology.wanted)
+        except NetlabError as failure:
+            raise located(failure, topology) from None
+    found = lifecycle.read(here, topology.wanted.lab)
+    if found is None:
+        raise LabNotFound(f"{topology.wanted.lab} was taken down while it came up")
+    picture = portrait(found.header, found.summary, found.inventory, found.inodes)
+    renderer(json).up(done, picture)
+
+
+@app.command()
+def plan(file: File, json: Json = False) -> None:
+    """Print what `up` would do, why, and which other nodes would feel it."""
+    _plan(file, json)
+
+
+def _plan(file: str, json: bool) -> None:
+    from netlab.cli.work import ground, read
+    from netlab.lab import lifecycle
+    from netlab.plan.felt import felt
+
+    wanted = read(file).wanted
+    road = lifecycle.road(ground(), wanted)
+    neighbours = (
+        felt(road.plan, road.current, wanted.inventory)
+        if not road.is_new
+        else [()] * len(road.plan)
+    )
+    renderer(json).planned(wanted.lab, road, neighbours)
+
+
+@app.command()
+def down(
+    lab: Annotated[
+        str | None,
+        typer.Argument(metavar="LAB", help=ONE_LAB, autocompletion=_labs),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All labs.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Until the kernel has cleaned up its namespaces, too.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Take a lab down: its processes, namespaces, links and files."""
+    from netlab.cli.work import ground, lab_name, state_directory
+    from netlab.lab import lifecycle
+    from netlab.lab.interrupt import watched
+    from netlab.lab.state import labs
+
+    if (lab is None) != every:
+        raise UsageError("which lab?" if lab is None else "a lab or `--all`, not both")
+    names = labs(state_directory()) if lab is None else [lab_name(lab)]
+    with watched():  # what is begun is finished: half down is worse than a second's wait
+        for name in names:
+            renderer(json).down(lifecycle.down(ground(), name, wait=wait))
+
+
+@app.command("ls")
+def list_labs(json: Json = False) -> None:
+    """List the labs that are up."""
+    from netlab.cli.listing import lines
+
+    renderer(json).labs(lines())
+
+
+@app.command()
+def show(
+    lab: Lab,
+    node: Annotated[str | None, typer.Argument(metavar="NODE", autocompletion=_nodes)] = None,
+    json: Json = False,
+) -> None:
+    """Show a lab: nodes, addresses, links; or all that is known of one node."""
+    from netlab.cli.work import ground, inode_of, lab_name
+    from netlab.lab import lifecycle
+    from netlab.lab.portrait import portrait
+
+    name, here = lab_name(lab), ground()
+    found = lifecycle.read(here, name)
+    if found is None:
+        raise LabNotFound(f"no lab {name} is up", hint="`netlab ls` tells which are")
+    lost = lifecycle.lost_namespaces(here, found)
+    picture = portrait(found.header, found.summary, found.inventory, found.inodes, lost)
+    if node is None:
+        renderer(json).lab(picture)
+        return
+    if node not in picture.nodes:
+        inode_of(name, node)  # raises, with what would be right
+        raise LabNotFound(f"lab {name} has no node {node} any more")
+    renderer(json).node(picture, picture.nodes[node])
+
+
+@app.command(
+    "exec", context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False}
+)
+def execute(
+    ctx: typer.Context,
+    lab: Lab,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NODE… -- COMMAND…", autocompletion=_nodes, show_default=False),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="In all nodes at once.")] = False,
+) -> int:
+    """Run a command in a node, or in several at once."""
+    from netlab.cli.enter import run as enter
+
+    return enter(lab, words or [], every)
+
+
+@app.command()
+def shell(
+    lab: Lab, node: Annotated[str, typer.Argument(metavar="NODE", autocompletion=_nodes)]
+) -> None:
+    """Open a shell in a node."""
+    from netlab.cli import enter
+    from netlab.cli.work import lab_name
+
+    enter.shell(lab_name(lab), node)
+
+
+@app.command()
+def check(
+    files: Annotated[list[str], typer.Argument(metavar="FILE…", show_default=False)],
+    json: Json = False,
+) -> int:
+    """Check topology files, all errors at once; needs no root."""
+    from netlab.cli.work import read
+    from netlab.render.base import Checked
+
+    checked = []
+    for file in files:
+        try:
+            wanted = read(file).wanted
+            steps = len(wanted.inventory)
+            checked.append(Checked(file, wanted.lab, len(wanted.nodes), wanted.links, steps))
+        except TopologyError as wrong:
+            sentences = tuple(wrong.sentences())
+            checked.append(Checked(file, "", 0, 0, 0, wrong.problems, sentences))
+    renderer(json).checked(checked)
+    return TopologyError.exit_code if any(c.problems for c in checked) else 0
+
+
+@app.command()
+def doctor(
+    file: Annotated[
+        str | None, typer.Argument(metavar="FILE", help="Only what this topology needs.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Probe what this kernel and this machine have, and name what is missing."""
+    from netlab.cli.diagnosis import diagnose
+
+    kernel, features, code = diagnose(file)
+    renderer(json).features(kernel, features)
+    return code
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the topology language."""
+    import json
+
+    from netlab.cli.work import catalogs
+    from netlab.model.schema import schema as whole
+
+    found = catalogs()
+    document = whole(
+        {name: kind.settings for name, kind in found.nodes.items()},
+        {name: kind.settings for name, kind in found.devices.items()},
+        {name: kind.settings for name, kind in found.links.items()},
+    )
+    typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+@app.command()
+def kinds(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", show_default=False)] = None,
+    json: Json = False,
+) -> None:
+    """List the kinds of nodes, devices and links, or explain one."""
+    from netlab.cli.listing import kind_texts
+
+    renderer(json).kinds(kind_texts(name))
+
+
+@app.command()
+def init(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The lab's name.", show_default=False)
+    ],
+) -> None:
+    """Write a first topology, NAME.yaml, to start from."""
+    from netlab.cli.listing import first_topology
+
+    path = Path(f"{name}.yaml")
+    text = first_topology(name)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UsageError(f"{path} is there already") from None
+    except OSError as problem:
+        raise UsageError(f"{path}: {problem.strerror}") from None
+    typer.echo(f"{path} written; try  sudo netlab up {path}")
+
+
+@app.command()
+def script(file: File) -> None:
+    """Print the lab as a shell script of ip commands, for where netlab is not."""
+    from netlab.cli.work import read
+    from netlab.kernel.script import ScriptKernel
+    from netlab.lab.apply import write
+    from netlab.plan.diff import diff
+    from netlab.resources import Inventory
+
+    wanted = read(file).wanted
+    kernel = ScriptKernel()
+    write(kernel, diff(Inventory(), wanted.inventory))
+    typer.echo(kernel.script(wanted.lab, wanted.description), nl=False)
+
+
+@app.command()
+def gc(json: Json = False) -> None:
+    """Sweep what a reboot, a crash or a namespace deleted by hand left behind."""
+    from netlab.cli.work import ground, state_directory
+    from netlab.lab import lifecycle
+    from netlab.lab.interrupt import watched
+    from netlab.lab.state import strays
+
+    with watched():
+        sentences = [lifecycle.sweep(ground(), lab) for lab in strays(state_directory())]
+    renderer(json).swept([s for s in sentences if s])

@@ -1,0 +1,58 @@
+"""`netlab doctor`: what the machine has, against what a lab needs."""
+
+from __future__ import annotations
+
+import os
+
+from netlab.errors import MachineLacks
+from netlab.render.base import Feature
+
+ALWAYS = frozenset({"root", "veth"})
+
+
+def diagnose(file: str | None) -> tuple[str, list[Feature], int]:
+    """The kernel's name, its features, and the exit code: 3 where something needed is missing."""
+    from netlab.kernel.probe import probe
+
+    needed = ALWAYS if file is None else ALWAYS | _needs(file)
+    features = [
+        Feature(f.name, f.what_for, not f.refusal, f.option, f.refusal)
+        for f in probe()
+        if file is None or f.name in needed
+    ]
+    missing = [f for f in features if f.name in needed and not f.present]
+    name = os.uname()
+    return (
+        f"{name.sysname} {name.release} {name.machine}",
+        features,
+        (MachineLacks.exit_code if missing else 0),
+    )
+
+
+def _needs(file: str) -> set[str]:
+    """By the names of ``netlab.kernel.probe``."""
+    from netlab.cli.work import read
+    from netlab.resources.device import Device, Tun
+    from netlab.resources.entry import Entry
+    from netlab.resources.network import Address, Route, Routing, Rule
+
+    needs: set[str] = set()
+    for resource in read(file).compiled.inventory.values():
+        match resource:
+            case Device():
+                needs.add(resource.kind)
+            case Tun():
+                needs.add(resource.mode)
+            case Rule():
+                needs.add(f"rules IPv{resource.family}")
+            case Route() if len(resource.hops) > 1:
+                needs.add("multipath")
+            case Routing() if any(len(hops) > 1 for hops, _ in resource.groups):
+                needs.add("multipath")
+            case Address() if ":" in resource.cidr:
+                needs.add("IPv6")
+            case Entry() if any(not os.path.exists(path) for path, _, _ in resource.files):
+                needs.add("overlayfs")
+            case _:
+                continue
+    return needs

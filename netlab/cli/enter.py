@@ -1,0 +1,61 @@
+"""`netlab exec` and `netlab shell`: into a node, with as little on the way as can be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NoReturn
+
+from netlab.cli.work import inode_of, lab_name, nodes_of, state_directory
+
+
+def exec_one(lab: str, node: str, argv: Sequence[str]) -> NoReturn:
+    """Become the program."""
+    from netlab.kernel import enter
+
+    enter.exec_command(lab, node, inode_of(lab, node), argv, state_directory())
+
+
+def exec_many(lab: str, nodes: Sequence[str], argv: Sequence[str]) -> int:
+    """In several nodes at once; 0 if all ended so, else the highest exit code."""
+    from netlab.kernel import enter
+
+    inodes: dict[str, int | None] = {node: inode_of(lab, node) for node in nodes}
+    return max(enter.run_many(lab, inodes, argv, state=state_directory()).values(), default=0)
+
+
+def shell(lab: str, node: str) -> NoReturn:
+    from netlab.kernel import enter
+
+    enter.exec_shell(lab, node, inode_of(lab, node), state_directory())
+
+
+def run(lab_or_file: str, words: Sequence[str], everywhere: bool) -> int:
+    """``words``: nodes, then what follows ``--``."""
+    lab = lab_name(lab_or_file)
+    nodes, argv = split(words, everywhere)
+    if everywhere:
+        return exec_many(lab, nodes_of(lab), argv)
+    if len(nodes) == 1:
+        exec_one(lab, nodes[0], argv)
+    return exec_many(lab, nodes, argv)
+
+
+def split(words: Sequence[str], everywhere: bool) -> tuple[list[str], list[str]]:
+    """Nodes and command. Without ``--`` the first word is the node, the rest the command."""
+    from netlab.errors import UsageError
+
+    usage = "netlab exec LAB NODE… -- COMMAND…, or netlab exec --all LAB -- COMMAND…"
+    if "--" in words:
+        at = list(words).index("--")
+        nodes, argv = list(words[:at]), list(words[at + 1 :])
+    elif everywhere:
+        nodes, argv = [], list(words)
+    else:
+        nodes, argv = list(words[:1]), list(words[1:])
+    if not argv:
+        raise UsageError("no command was given", hint=usage)
+    if bool(nodes) == everywhere:
+        raise UsageError(
+            "`--all` means all nodes: name none" if everywhere else "in which node?", hint=usage
+        )
+    return nodes, argv

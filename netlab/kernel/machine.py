@@ -1,0 +1,110 @@
+"""This Linux machine: its boot, its named namespaces, and the kernels that build labs on it."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from netlab.errors import MachineLacks
+from netlab.kernel import enter, libc, names
+from netlab.kernel.port import Kernel
+
+SETTLE_DEADLINE = 60.0
+"""Seconds the kernel may take to clean up namespaces."""
+
+
+class LinuxMachine:
+    """A ``Machine``; ``state`` and ``netns`` are the directories of labs and of namespaces."""
+
+    def __init__(self, state: str = enter.STATE, netns: str = enter.NETNS) -> None:
+        self._state = state
+        self._netns = netns
+
+    def admit(self) -> None:
+        if os.geteuid() != 0:
+            raise MachineLacks("making network namespaces needs root", hint="run it with sudo")
+
+    @property
+    def boot(self) -> str:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            return file.read().strip()
+
+    @contextmanager
+    def kernel(self, lab: str, should_stop: Callable[[], bool]) -> Iterator[Kernel]:
+        from netlab.kernel.netlink import NetlinkKernel
+
+        names.prepare_directory(self._netns, self._state)
+        kernel = NetlinkKernel(lab, state=self._state, netns=self._netns, should_stop=should_stop)
+        try:
+            yield kernel
+        finally:
+            kernel.close()
+
+    def standing(self, inodes: Mapping[str, int]) -> frozenset[str]:
+        found = {ns: names.inode_of(self._netns, ns) for ns in inodes}
+        return frozenset(ns for ns, inode in inodes.items() if found[ns] == inode)
+
+    def stands_in(self, inodes: Mapping[str, int]) -> str:
+        here = os.stat("/proc/self/ns/net").st_ino
+        return next((ns for ns, inode in inodes.items() if inode == here), "")
+
+    def tidy(self) -> None:
+        names.tidy_directory(self._netns, self._state)
+
+    def settle(self) -> None:
+        """Namespaces are cleaned up in the order they went (net/core/net_namespace.c).
+
+        A pair of namespaces joined by a veth is made and let go after them; when the far end of
+        the veth has vanished from the one that is held, the kernel has come past all of them.
+        """
+        failure: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                _wait_for_a_canary()
+            except BaseException as problem:
+                failure.append(problem)
+
+        thread = threading.Thread(target=work, name="canary")
+        thread.start()
+        thread.join()
+        if failure:
+            raise failure[0]
+
+
+def _wait_for_a_canary() -> None:
+    """In a thread of its own, which ends in a namespace of its own."""
+    from netlab.kernel import links
+    from netlab.kernel.port import VethEnd
+    from netlab.kernel.wire import open_socket, transact
+
+    libc.unshare(libc.CLONE_NEWNET)
+    doomed = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    libc.unshare(libc.CLONE_NEWNET)
+    held = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with open_socket() as sock:
+            far, near = VethEnd("", "canary", "", 0, False), VethEnd("", "canary", "", 0, False)
+            request = links.new_veth(near, 16, held, far, 16, doomed)
+            for said in transact(sock, [request]):
+                raise OSError(said.errno, said.words)
+    finally:
+        os.close(doomed)
+        os.close(held)
+    until = time.monotonic() + SETTLE_DEADLINE
+    while os.path.exists("/proc/thread-self/net/dev") and _has_canary():
+        if time.monotonic() > until:
+            raise MachineLacks(
+                f"the kernel has not cleaned up its namespaces within {SETTLE_DEADLINE:.0f} s",
+                hint="the lab is down all the same; see dmesg",
+            )
+        time.sleep(0.002)
+
+
+def _has_canary() -> bool:
+    with open("/proc/thread-self/net/dev") as file:
+        return "canary" in file.read()
+

@@ -1,0 +1,182 @@
+"""What this kernel can do, tried in a throw-away namespace: nothing is left, nothing is guessed."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import platform
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from netlab.kernel import libc, links, routes, tuntap
+from netlab.kernel.options import OPTIONS
+from netlab.kernel.port import VethEnd
+from netlab.kernel.wire import Request, open_socket, transact
+
+NETLINK_NETFILTER = 12
+NFT_GETGEN = 10 << 8 | 16
+"""``NFNL_SUBSYS_NFTABLES`` and ``NFT_MSG_GETGEN`` (linux/netfilter/nf_tables.h)."""
+
+BPF_SYSCALL = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "s390x": 351, "ppc64le": 361}
+BPF_MAP_CREATE = 0
+
+SAMPLES: dict[str, dict[str, int | str | bool]] = {
+    "bridge": {"stp": False},
+    "vxlan": {"id": 1, "port": 4789},
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    name: str
+    what_for: str
+    option: str
+    refusal: str = ""
+    """"" where it is there, else what the kernel said."""
+
+
+def probe() -> list[Finding]:
+    """In a thread of its own, which ends with its namespace."""
+    found: list[Finding] = []
+    thread = threading.Thread(target=lambda: found.extend(_all()), name="probe")
+    thread.start()
+    thread.join()
+    return found
+
+
+def _all() -> Iterator[Finding]:
+    refusal = _tried(lambda: libc.unshare(libc.CLONE_NEWNET))
+    yield Finding("root", "making network namespaces", _root_option(refusal), refusal)
+    if not refusal:
+        yield from _in_namespace()
+    for name, what_for, option, act in OUTSIDE:
+        yield Finding(name, what_for, option, _tried(act))
+
+
+def _root_option(refusal: str) -> str:
+    return "CONFIG_NET_NS" if refusal and os.geteuid() == 0 else "sudo"
+
+
+def _in_namespace() -> Iterator[Finding]:
+    with open_socket() as sock:
+        for name, what_for, request in _requests():
+            yield Finding(name, what_for, OPTIONS[name], _asked(sock, request))
+    for index, mode in enumerate(("tun", "tap"), 30):
+        refusal = _tried(partial(tuntap.add, f"{mode}0", mode, index, {}))
+        carries = {"tun": "packets", "tap": "frames"}[mode]
+        yield Finding(mode, f"{carries} to and from a program", OPTIONS[mode], refusal)
+    yield Finding("IPv6", "IPv6", "CONFIG_IPV6", _tried(lambda: _need("/proc/sys/net/ipv6")))
+    yield Finding("nftables", "nft and NAT in nodes", "CONFIG_NF_TABLES", _tried(_nftables))
+
+
+def _requests() -> Iterator[tuple[str, str, Request]]:
+    here = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        ends = VethEnd("", "v0", "", 0, True), VethEnd("", "v1", "", 0, True)
+        yield "veth", "links between nodes", links.new_veth(ends[0], 20, here, ends[1], 21, here)
+    finally:
+        os.close(here)
+    for place, (kind, options) in enumerate(SAMPLES.items(), 22):
+        what_for = {"bridge": "switches and bridges", "vxlan": "tunnels of frames in UDP"}[kind]
+        yield kind, what_for, links.new_device(kind, place, kind, "", 0, False, options)
+    for version in (4, 6):
+        rule = routes.new_rule(version, {"table": 100, "priority": 100})
+        yield f"rules IPv{version}", "policy routing", rule
+    ways = [("", 20, 1, False), ("", 21, 1, False)]
+    up = routes.new_route("192.0.2.0/24", ways, "unicast", 254, 0, "", False)
+    yield "multipath", "several ways to one prefix", up
+
+
+def _asked(sock: socket.socket, request: Request) -> str:
+    for said in transact(sock, [request]):
+        # the ways' devices have no carrier here, and that is another matter
+        if said.errno not in (errno.ENETDOWN, errno.EEXIST):
+            return said.words
+    return ""
+
+
+def _tried(act: Callable[[], object]) -> str:
+    try:
+        act()
+    except OSError as problem:
+        return problem.strerror or str(problem)
+    return ""
+
+
+def _need(path: str) -> None:
+    os.stat(path)
+
+
+def _nftables() -> None:
+    with open_socket(NETLINK_NETFILTER) as sock:
+        for said in transact(sock, [(NFT_GETGEN, 0, struct.pack("=BBH", 0, 0, 0))]):
+            raise OSError(said.errno, said.words)
+
+
+# what is the machine's
+
+
+def _cgroup2() -> None:
+    with open("/proc/mounts") as mounts:
+        found = [line.split()[1] for line in mounts if line.split()[2] == "cgroup2"]
+    if not found:
+        raise OSError(errno.ENOENT, "no cgroup2 is mounted")
+    if not os.access(found[0], os.W_OK) or os.statvfs(found[0]).f_flag & os.ST_RDONLY:
+        raise OSError(errno.EROFS, f"{found[0]} cannot be written to")
+
+
+def _tracefs() -> None:
+    with open("/proc/mounts") as mounts:
+        if any(line.split()[2] == "tracefs" for line in mounts):
+            return
+    _need("/sys/kernel/tracing")
+
+
+def _bpf() -> None:
+    """An array map of one element, closed at once (bpf(2))."""
+    number = BPF_SYSCALL.get(platform.machine())
+    if number is None:
+        raise OSError(errno.ENOSYS, f"netlab does not know bpf(2) on {platform.machine()}")
+    attributes = ctypes.create_string_buffer(struct.pack("=IIIII", 2, 4, 4, 1, 0), 128)
+    libc_so = ctypes.CDLL(None, use_errno=True)
+    fd = libc_so.syscall(number, BPF_MAP_CREATE, attributes, len(attributes))
+    if fd < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    os.close(fd)
+
+
+def _user_namespaces() -> None:
+    """Only a process of one thread may ask, so a child does."""
+    pid = os.fork()
+    if not pid:
+        code = 0
+        try:
+            libc.unshare(libc.CLONE_NEWUSER)
+        except OSError as problem:
+            code = problem.errno or 1
+        os._exit(code)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if code:
+        raise OSError(code, os.strerror(code))
+
+
+def _overlay() -> None:
+    with open("/proc/filesystems") as known:
+        if not any(line.split()[-1] == "overlay" for line in known):
+            raise OSError(errno.ENODEV, "no overlay in /proc/filesystems")
+
+
+OUTSIDE: tuple[tuple[str, str, str, Callable[[], object]], ...] = (
+    ("overlayfs", "a node's files where the machine has none", "CONFIG_OVERLAY_FS", _overlay),
+    ("cgroup2", "ending all processes of a node at once", "CONFIG_CGROUPS", _cgroup2),
+    ("user namespaces", "labs without root", "CONFIG_USER_NS", _user_namespaces),
+    ("BPF", "the kernel's own view of a packet", "CONFIG_BPF_SYSCALL", _bpf),
+    ("BTF", "BPF that knows the kernel's structures", "CONFIG_DEBUG_INFO_BTF",
+     lambda: _need("/sys/kernel/btf/vmlinux")),
+    ("tracefs", "tracepoints", "CONFIG_TRACING", _tracefs),
+)  # fmt: skip

@@ -1,0 +1,275 @@
+"""Up, changed, down, swept: each reads the journal, finds the road, and walks it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+
+from netlab.errors import KernelRefused, LabNotFound, UsageError
+from netlab.kernel.port import Kernel, Machine
+from netlab.lab import journal as journals
+from netlab.lab import state as states
+from netlab.lab.apply import Progress, apply, clear, clearing
+from netlab.lab.journal import Header, Journal, Summary, Writer
+from netlab.plan.diff import Plan, diff
+from netlab.resources import Inventory, Key
+from netlab.resources.base import Stage, namespace_key
+
+ANOTHER_BOOT = "the machine has been started anew since"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A lab as its file wants it."""
+
+    lab: str
+    file: str
+    """Absolute path."""
+    digest: str
+    """Of the file's text."""
+    inventory: Inventory
+    nodes: Mapping[str, str]
+    """Node → kind."""
+    links: int
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Road:
+    """Where a lab stands and the way to where it should stand."""
+
+    current: Inventory
+    plan: Plan
+    is_new: bool
+    """Whether nothing is there yet."""
+    lost: tuple[str, ...] = ()
+    """Namespaces that somebody else took away."""
+    was_cut_short: bool = False
+    """Whether an earlier change never ended."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command has done, for people."""
+
+    lab: str
+    road: Road
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+    summary: Summary = field(default_factory=Summary)
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Where labs are kept, and who is asked and told on the way."""
+
+    machine: Machine
+    state: str
+    stop: Callable[[], bool] = lambda: False
+    progress: Progress = lambda done, of: None
+
+
+# reading
+
+
+def read(ground: Ground, lab: str) -> Journal | None:
+    """What is known of a lab; None where there is none, or only what an earlier boot left."""
+    raw = states.read_journal(ground.state, lab)
+    found = None if raw is None else journals.read(raw)
+    return found if found and found.header.boot == ground.machine.boot else None
+
+
+def road(ground: Ground, wanted: Wanted) -> Road:
+    """What ``up`` would do. Touches nothing."""
+    return _road(ground, read(ground, wanted.lab), wanted.inventory)[1]
+
+
+def _road(ground: Ground, found: Journal | None, inventory: Inventory) -> tuple[Plan, Road]:
+    """What has to be cleared first, and the road from there."""
+    if found is None:
+        return (), Road(Inventory(), diff(Inventory(), inventory), True)
+    lost = lost_namespaces(ground, found)
+    away, current = clearing(found.inventory, _doubtful(found), [namespace_key(n) for n in lost])
+    plan = diff(current, inventory)
+    return away, Road(current, plan, not current, lost, found.summary is None)
+
+
+def _doubtful(found: Journal) -> Plan:
+    """None after a finished change: its last line confirms the batch before it."""
+    return () if found.summary is not None else found.doubtful
+
+
+def lost_namespaces(ground: Ground, found: Journal) -> tuple[str, ...]:
+    wanted = [r.ns for r in found.inventory.values() if r.stage == Stage.NAMESPACE]
+    standing = ground.machine.standing({n: found.inodes[n] for n in wanted if n in found.inodes})
+    return tuple(ns for ns in wanted if ns not in standing)
+
+
+# changing
+
+
+def up(ground: Ground, wanted: Wanted) -> Done:
+    """Bring the lab to what its file wants; a refusal leaves it as it was.
+
+    Raises KernelRefused, CommandFailed, Interrupted, LabBusy, StateRefused, MachineLacks.
+    """
+    start = time.perf_counter()
+    with _writing(ground, wanted.lab, wanted) as (writer, found, kernel):
+        _refuse_another_file(found, wanted)
+        away, way = _road(ground, found, wanted.inventory)
+        refusals = clear(kernel, writer, away)
+        if refusals:
+            raise KernelRefused(f"what was left cannot be cleared: {'; '.join(refusals)}")
+        is_same = found is not None and found.summary is not None and not (way.plan or away)
+        if is_same and found is not None and found.header.digest == wanted.digest:
+            return Done(wanted.lab, way, time.perf_counter() - start, (), _summary(found))
+        try:
+            apply(
+                kernel, writer, way.current, way.plan, stop=ground.stop, progress=ground.progress
+            )
+        except BaseException:
+            _record_return(writer, found, way)
+            raise
+        summary = _summed_up(wanted, found if not way.is_new else None)
+        writer.up(summary, wanted.file, wanted.digest)
+    return Done(wanted.lab, way, time.perf_counter() - start, (), summary)
+
+
+def _refuse_another_file(found: Journal | None, wanted: Wanted) -> None:
+    if found is None or os.path.realpath(found.header.file) == os.path.realpath(wanted.file):
+        return
+    if os.path.exists(found.header.file):
+        raise UsageError(
+            f"a lab {wanted.lab} is up already, from {found.header.file}",
+            hint=f"`netlab down {wanted.lab}` first, or give this one another name",
+        )
+
+
+def _record_return(writer: Writer, found: Journal | None, way: Road) -> None:
+    """After the walk back the lab is what it was before, if it was anything."""
+    if found is None or way.is_new:
+        writer.remove()
+    elif found.summary is not None and not way.lost:
+        with suppress(OSError):
+            writer.up(found.summary, found.header.file, found.header.digest)
+
+
+def _summed_up(wanted: Wanted, before: Journal | None) -> Summary:
+    since = before.summary.since if before and before.summary else time.time()
+    return Summary(since, dict(wanted.nodes), wanted.links, wanted.description)
+
+
+def _summary(found: Journal) -> Summary:
+    return found.summary or Summary()
+
+
+def down(ground: Ground, lab: str, *, wait: bool = False) -> Done:
+    """Take everything down that the journal knows of. Raises LabNotFound, and see ``up``."""
+    start = time.perf_counter()
+    known = states.read_journal(ground.state, lab)
+    if known is None:
+        raise LabNotFound(f"no lab {lab} is up", hint="`netlab ls` tells which are")
+    with _writing(ground, lab, None) as (writer, found, kernel):
+        if found is None:
+            writer.remove()
+            return Done(lab, Road(Inventory(), (), True), notes=(ANOTHER_BOOT,))
+        _refuse_from_inside(ground, found)
+        everything = clearing(found.inventory, _doubtful(found), found.inventory.keys())[0]
+        refusals = clear(kernel, writer, everything)
+        if refusals:
+            raise KernelRefused(
+                f"{lab} is not wholly down: {refusals[0]}"
+                + (f" (and {len(refusals) - 1} more)" if refusals[1:] else ""),
+                hint="`netlab down` again takes down the rest",
+            )
+        writer.remove()
+    if wait:
+        ground.machine.settle()
+    road = Road(found.inventory, everything, False)
+    return Done(lab, road, time.perf_counter() - start, (), _summary(found))
+
+
+def _refuse_from_inside(ground: Ground, found: Journal) -> None:
+    inside = ground.machine.stands_in(found.inodes)
+    if inside:
+        raise UsageError(
+            f"this shell runs in {inside}, which is to be taken down",
+            hint="leave it first: taking the lab down ends all processes in its nodes",
+        )
+
+
+def sweep(ground: Ground, lab: str) -> str:
+    """Clear what a reboot or a hand-deleted namespace left of a lab; what was done, in words."""
+    with _writing(ground, lab, None) as (writer, found, kernel):
+        if found is None:
+            writer.remove()
+            return f"{lab}: {ANOTHER_BOOT}; its files are swept"
+        lost = lost_namespaces(ground, found)
+        if not lost and found.summary is None:
+            return (
+                f"{lab}: left half-built; `netlab up` finishes it, `netlab down {lab}` clears it"
+            )
+        if not lost:
+            return ""
+        keys: list[Key] = [namespace_key(ns) for ns in lost]
+        away, current = clearing(found.inventory, _doubtful(found), keys)
+        everything = not any(r.stage == Stage.NAMESPACE for r in current.values())
+        plan = diff(found.inventory, Inventory()) if everything else away
+        for refusal in clear(kernel, writer, plan):
+            return f"{lab}: {refusal}"
+        if everything:
+            writer.remove()
+            return f"{lab}: its namespaces were deleted by hand; the rest is swept"
+        gone = {ns.partition(".")[2] for ns in lost}
+        before = _summary(found)
+        left = {name: kind for name, kind in before.nodes.items() if name not in gone}
+        writer.up(replace(before, nodes=left), found.header.file, "")
+    names = ", ".join(sorted(gone))
+    return f"{lab}: {names} deleted by hand; swept, `netlab up {found.header.file}` brings it back"
+
+
+@contextmanager
+def _writing(
+    ground: Ground, lab: str, wanted: Wanted | None
+) -> Iterator[tuple[Writer, Journal | None, Kernel]]:
+    """Be the lab's writer: its journal, open; what it says; a kernel that owns its namespaces."""
+    ground.machine.admit()
+    try:
+        with states.held(ground.state, lab, create=wanted is not None) as directory:
+            if directory is None:
+                raise LabNotFound(f"no lab {lab} is up", hint="`netlab ls` tells which are")
+            with ground.machine.kernel(lab, ground.stop) as kernel:
+                yield from _opened(ground, lab, directory, wanted, kernel)
+    finally:
+        ground.machine.tidy()
+
+
+def _opened(
+    ground: Ground, lab: str, directory: str, wanted: Wanted | None, kernel: Kernel
+) -> Iterator[tuple[Writer, Journal | None, Kernel]]:
+    found = read(ground, lab)
+    if found is None:
+        _empty(directory)
+    else:
+        kernel.own(found.inodes)
+    file, digest = (wanted.file, wanted.digest) if wanted else ("", "")
+    writer = Writer(directory, Header(lab, ground.machine.boot, file, digest))
+    try:
+        yield writer, found, kernel
+    finally:
+        writer.close()
+        if not os.path.lexists(f"{directory}/journal"):
+            _empty(directory)
+
+
+def _empty(directory: str) -> None:
+    """Of the files of a lab that is no more; its lock is the directory itself."""
+    for entry in os.scandir(directory):
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            os.unlink(entry.path)

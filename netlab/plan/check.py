@@ -1,0 +1,228 @@
+"""What only shows when the blanks are filled in: next hops on no link, addresses held twice, …"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from ipaddress import ip_network
+
+from netlab.devices import DeviceKind
+from netlab.model.site import Nic, Path, Site
+from netlab.model.topology import Node, Route, Topology
+from netlab.model.words import IP, LEAST_IPV6_MTU
+from netlab.plan.compile import Compiled
+from netlab.plan.wiring import Wiring
+
+MOST_NAMED = 8
+"""How many interfaces or subnets a message lists."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    path: Path
+    message: str
+    hint: str = ""
+
+
+def check(
+    topology: Topology, compiled: Compiled, devices: Mapping[str, DeviceKind]
+) -> Iterator[Finding]:
+    wiring = compiled.wiring
+    for name, node in topology.nodes.items():
+        site = wiring.sites[name]
+        yield from _devices(node, site)
+        yield from _ports(site, devices)
+        yield from _routes(node, site)
+        yield from _sysctls(node, site)
+    yield from _segments(wiring)
+    for site in wiring.sites.values():
+        yield from _interfaces(site)
+    for path, full in wiring.full:
+        yield Finding(path, full.what, "write addresses, or choose a larger pool under addressing")
+    for path, other, words in compiled.twice:
+        yield Finding(path, f"{words} is here twice", f"the other is {_path(other)}")
+
+
+# names
+
+
+def _devices(node: Node, site: Site) -> Iterator[Finding]:
+    names = ["lo", *(nic.name for nic in site.nics)]
+    for path, dev in _named_devices(node):
+        if dev not in names:
+            yield _no_interface((*site.path, *path), dev, site, names)
+
+
+def _named_devices(node: Node) -> Iterator[tuple[Path, str]]:
+    for place, route in enumerate(node.routes):
+        if route.dev:
+            yield ("routes", place, "dev"), route.dev
+        if isinstance(route.via, tuple):
+            for number, hop in enumerate(route.via):
+                if hop.dev:
+                    yield ("routes", place, "via", number, "dev"), hop.dev
+    for place, rule in enumerate(node.rules):
+        for word in ("iif", "oif"):
+            if dev := getattr(rule, word):
+                yield ("rules", place, word), dev
+    for place, neighbour in enumerate(node.neighbours):
+        yield ("neighbours", place, "dev"), neighbour.dev
+
+
+def _ports(site: Site, devices: Mapping[str, DeviceKind]) -> Iterator[Finding]:
+    names = [nic.name for nic in site.nics]
+    owner: dict[str, str] = {}
+    for nic in site.nics:
+        for place, port in enumerate(devices[nic.settings.kind].ports(nic.settings)):
+            path = (*site.path, "interfaces", nic.name, "ports", place)
+            if port == nic.name:
+                yield Finding(path, "a bridge cannot be its own port")
+            elif port not in names:
+                yield _no_interface(path, port, site, names)
+            elif port in owner:
+                yield Finding(path, f"{port} is a port of {owner[port]} already")
+            owner.setdefault(port, nic.name)
+
+
+def _no_interface(path: Path, dev: str, site: Site, names: Collection[str]) -> Finding:
+    close = get_close_matches(dev, names, 1)
+    has = f"its interfaces: {_some(names)}"
+    hint = f"did you mean {close[0]!r}?" if close else has
+    return Finding(path, f"{site.name} has no interface {dev}", hint)
+
+
+# routes
+
+
+def _routes(node: Node, site: Site) -> Iterator[Finding]:
+    direct = [
+        r.to if r.to != "default" else ip_network("0.0.0.0/0")
+        for r in node.routes
+        if r.via is None and r.dev
+    ]
+    for place, route in enumerate(node.routes):
+        path = (*site.path, "routes", place)
+        yield from _route_shape(route, path)
+        for where, gateway, dev, onlink in _gateways(route, path):
+            covered = any(gateway in prefix for prefix in direct)
+            if not covered and not onlink and gateway is not None:
+                yield from _gateway(where, gateway, dev, site)
+        if route.source and not any(a.ip == route.source for n in site.nics for a in n.addresses):
+            yield Finding((*path, "source"), f"{route.source} is no address of {site.name}")
+
+
+def _route_shape(route: Route, path: Path) -> Iterator[Finding]:
+    goes = route.via is not None or route.dev is not None
+    if route.type == "unicast" and not goes:
+        yield Finding(path, "a route needs `via`, `dev` or a `type` as blackhole")
+    if route.type != "unicast" and goes:
+        yield Finding(path, f"a route of type {route.type} leads nowhere: no `via` and no `dev`")
+    if route.onlink and route.dev is None:
+        yield Finding((*path, "onlink"), "`onlink` needs `dev`")
+    if isinstance(route.via, tuple) and route.dev:
+        yield Finding((*path, "dev"), "with several ways, each has its own `dev`")
+    if isinstance(route.via, tuple) and not route.via:
+        yield Finding((*path, "via"), "an empty list of ways leads nowhere")
+    if route.to == "default":
+        versions = {g.version for _, g, _, _ in _gateways(route, path) if g is not None}
+        if len(versions) > 1:
+            yield Finding((*path, "via"), "all ways must be of one address family")
+        return
+    for where, gateway, _, _ in _gateways(route, path):
+        if gateway is not None and route.to.version == 6 and gateway.version == 4:
+            yield Finding(where, f"an IPv6 route cannot lead over the IPv4 gateway {gateway}")
+    if route.source and route.source.version != route.to.version:
+        yield Finding((*path, "source"), f"{route.source} is IPv{route.source.version}")
+
+
+def _gateways(route: Route, path: Path) -> Iterator[tuple[Path, IP | None, str | None, bool]]:
+    if isinstance(route.via, tuple):
+        for number, hop in enumerate(route.via):
+            yield (*path, "via", number, "gateway"), hop.gateway, hop.dev, hop.onlink
+    elif route.via is not None:
+        yield (*path, "via"), route.via, route.dev, route.onlink
+
+
+def _gateway(path: Path, gateway: IP, dev: str | None, site: Site) -> Iterator[Finding]:
+    nics = [n for n in site.nics if dev in (None, n.name)]
+    subnets = [a for n in nics for a in n.addresses if a.version == gateway.version]
+    if gateway.version == 6 and gateway.is_link_local:
+        if dev is None:
+            yield Finding(path, f"{gateway} is link-local: `dev` must say on which link")
+        return
+    if any(a.ip == gateway for n in site.nics for a in n.addresses):
+        yield Finding(path, f"{gateway} is an address of {site.name} itself")
+    elif not any(gateway in a.network for a in subnets):
+        on = f"not on {dev}" if dev else f"on no link of {site.name}"
+        links = _some(str(a.network) for a in subnets) or f"none with IPv{gateway.version}"
+        yield Finding(path, f"{gateway} is {on} (its links: {links})")
+
+
+# what is written on interfaces
+
+
+def _sysctls(node: Node, site: Site) -> Iterator[Finding]:
+    for name in node.sysctls:
+        parts = name.replace("/", ".").split(".")
+        if parts[0] != "net" or len(parts) < 3 or "" in parts:
+            yield Finding(
+                (*site.path, "sysctls", name),
+                f"{name} is no switch of a network namespace",
+                "those begin with `net.`; all others are the whole machine's",
+            )
+
+
+def _interfaces(site: Site) -> Iterator[Finding]:
+    held: dict[object, Nic] = {}
+    for nic in site.nics:
+        for address in nic.addresses:
+            where = _address_path(nic)
+            if address.version == 6 and 0 < nic.mtu < LEAST_IPV6_MTU:
+                yield Finding(where, f"IPv6 needs an mtu of {LEAST_IPV6_MTU} at least ({address})")
+            if address.ip.is_multicast or address.ip.is_unspecified:
+                yield Finding(where, f"{address.ip} cannot be an interface's address")
+            other = held.setdefault(address.ip, nic)
+            if other is not nic and not address.ip.is_link_local:
+                yield Finding(where, f"{address.ip} is on {other.name} of {site.name} already")
+
+
+def _segments(wiring: Wiring) -> Iterator[Finding]:
+    """One address or one MAC twice where both are heard."""
+    for members in (*wiring.segments, *wiring.ends):
+        yield from _twice(members, ((nic, nic.mac) for nic in members if nic.mac), "MAC")
+    for members in wiring.segments:
+        pairs = ((nic, str(a.ip)) for nic in members for a in nic.addresses)
+        yield from _twice(members, pairs, "address")
+
+
+def _twice(
+    members: Collection[Nic], held: Iterable[tuple[Nic, str]], what: str
+) -> Iterator[Finding]:
+    first: dict[str, Nic] = {}
+    for nic, value in held:
+        other = first.setdefault(value, nic)
+        if other is not nic and other.node != nic.node:
+            path = _address_path(nic) if what == "address" else _mac_path(nic)
+            yield Finding(path, f"{what} {value} is {other.node}:{other.name}'s already")
+
+
+def _address_path(nic: Nic) -> Path:
+    return (*nic.origin, "addresses") if nic.settings.addresses else nic.origin
+
+
+def _mac_path(nic: Nic) -> Path:
+    return ("nodes", nic.node, "interfaces", nic.name, "mac")
+
+
+def _some(words: Iterable[str]) -> str:
+    found = list(dict.fromkeys(words))
+    more = f", … {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    return ", ".join(found[:MOST_NAMED]) + more
+
+
+def _path(path: Path) -> str:
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text

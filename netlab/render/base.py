@@ -1,0 +1,78 @@
+"""What can be reported; each way of reporting is one module that answers this Protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from netlab.errors import NetlabError, Problem
+from netlab.lab.lifecycle import Done, Road
+from netlab.lab.portrait import Node, Portrait
+
+
+@dataclass(frozen=True)
+class LabLine:
+    """One lab in a listing."""
+
+    lab: str
+    state: str
+    """``up``, ``half-built``, ``lost`` (of an earlier boot), ``unreadable``."""
+    nodes: int = 0
+    links: int = 0
+    since: float = 0.0
+    file: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One topology file, read."""
+
+    file: str
+    lab: str
+    nodes: int
+    links: int
+    steps: int
+    problems: tuple[Problem, ...] = ()
+    sentences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Feature:
+    """Something a kernel or a machine may have."""
+
+    name: str
+    what_for: str
+    present: bool
+    option: str = ""
+    """What to switch on where it is missing: a kernel option, a package, a mount."""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class KindText:
+    """A kind, for people who look one up."""
+
+    sort: str
+    """``node``, ``device`` or ``link``."""
+    name: str
+    about: str
+    example: str
+    keys: Mapping[str, str]
+    """Key → description."""
+
+
+class Renderer(Protocol):
+    def up(self, done: Done, portrait: Portrait) -> None: ...
+    def planned(self, lab: str, road: Road, felt: Sequence[tuple[str, ...]]) -> None: ...
+    def down(self, done: Done) -> None: ...
+    def labs(self, lines: Sequence[LabLine]) -> None: ...
+    def lab(self, portrait: Portrait) -> None: ...
+    def node(self, portrait: Portrait, node: Node) -> None: ...
+    def checked(self, files: Sequence[Checked]) -> None: ...
+    def features(self, kernel: str, features: Sequence[Feature]) -> None: ...
+    def kinds(self, kinds: Sequence[KindText]) -> None: ...
+    def swept(self, sentences: Sequence[str]) -> None: ...
+    def failure(self, failure: NetlabError) -> None:
+        """What went wrong, and the way out."""

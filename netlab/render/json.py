@@ -1,0 +1,93 @@
+"""Reports for programs: one JSON document on stdout. docs/json.md tells what each holds."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import IO, Any
+
+from netlab.errors import NetlabError, TopologyError
+from netlab.lab.lifecycle import Done, Road
+from netlab.lab.portrait import Node, Portrait
+from netlab.render.base import Checked, Feature, KindText, LabLine
+from netlab.render.words import node_of, step_words
+
+
+class JsonRenderer:
+    def __init__(self, out: IO[str] = sys.stdout, err: IO[str] = sys.stderr) -> None:
+        self._out, self._err = out, err
+
+    def up(self, done: Done, portrait: Portrait) -> None:
+        self._put(
+            {
+                "lab": done.lab,
+                "changed": bool(done.road.plan),
+                "steps": len(done.road.plan),
+                "seconds": round(done.seconds, 6),
+                "lost": list(done.road.lost),
+                "up": _portrait(portrait),
+            }
+        )
+
+    def planned(self, lab: str, road: Road, felt: Sequence[tuple[str, ...]]) -> None:
+        steps = [
+            {
+                "change": {"+": "add", "-": "remove", "~": "change"}[step.sign],
+                "node": node_of(step.subject.ns),
+                "what": step.subject.words,
+                "words": step_words(step),
+                "why": step.why,
+                "felt_by": list(map(node_of, nodes)),
+            }
+            for step, nodes in zip(road.plan, felt, strict=True)
+        ]
+        self._put({"lab": lab, "new": road.is_new, "lost": list(road.lost), "steps": steps})
+
+    def down(self, done: Done) -> None:
+        nodes = list(done.summary.nodes)
+        seconds = round(done.seconds, 6)
+        self._put({"lab": done.lab, "nodes": nodes, "seconds": seconds, "notes": list(done.notes)})
+
+    def labs(self, lines: Sequence[LabLine]) -> None:
+        self._put([asdict(line) for line in lines])
+
+    def lab(self, portrait: Portrait) -> None:
+        self._put(_portrait(portrait))
+
+    def node(self, portrait: Portrait, node: Node) -> None:
+        self._put({"lab": portrait.lab, **asdict(node)})
+
+    def checked(self, files: Sequence[Checked]) -> None:
+        self._put([asdict(file) for file in files])
+
+    def features(self, kernel: str, features: Sequence[Feature]) -> None:
+        self._put({"kernel": kernel, "features": [asdict(f) for f in features]})
+
+    def kinds(self, kinds: Sequence[KindText]) -> None:
+        self._put([asdict(kind) for kind in kinds])
+
+    def swept(self, sentences: Sequence[str]) -> None:
+        self._put(list(sentences))
+
+    def failure(self, failure: NetlabError) -> None:
+        problems = failure.problems if isinstance(failure, TopologyError) else ()
+        error: dict[str, Any] = {
+            "kind": type(failure).__name__,
+            "message": str(failure),
+            "hint": failure.hint,
+            "exit": failure.exit_code,
+        }
+        if problems:
+            error["problems"] = [asdict(p) for p in problems]
+        self._put({"error": error})
+        print(failure, file=self._err)
+
+    def _put(self, document: object) -> None:
+        json.dump(document, self._out, ensure_ascii=False, indent=2)
+        self._out.write("\n")
+
+
+def _portrait(portrait: Portrait) -> dict[str, Any]:
+    return {**asdict(portrait), "nodes": [asdict(n) for n in portrait.nodes.values()]}

@@ -1,0 +1,49 @@
+"""Small sentences that several reports share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from netlab.plan.diff import Step
+from netlab.resources.device import Namespace, Veth
+
+
+def count(number: int, noun: str) -> str:
+    """``1 node``, ``2 nodes``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+def age(since: float) -> str:
+    """How long ago, in the largest unit that fits."""
+    passed = max(0.0, time.time() - since)
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if passed >= size:
+            return f"{passed / size:.0f} {unit}"
+    return f"{passed:.0f} s"
+
+
+def node_of(namespace: str) -> str:
+    return namespace.partition(".")[2]
+
+
+def step_words(step: Step) -> str:
+    """``~ gw: link gw:wan – web:eth0  mtu 1500 → 1400``."""
+    subject = step.subject
+    owner = ""
+    if subject.ns and not isinstance(subject, Veth | Namespace):
+        owner = f"{node_of(subject.ns)}: "
+    changes = ""
+    if step.before is not None and step.after is not None:
+        changes = f"  {step.after.changes(step.before)}"
+    return f"{step.sign} {owner}{subject.words}{changes}"
+
+
+def because(step: Step, felt: Iterable[str]) -> str:
+    nodes = ", ".join(map(node_of, felt))
+    parts = [f"since {step.why}" if step.why else "", f"felt by {nodes}" if nodes else ""]
+    return "; ".join(p for p in parts if p)
