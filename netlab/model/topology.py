@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    SerializeAsAny,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from netlab.model.words import ACidr, AnIP, APrefix, InterfaceName, LabName, Mac, NodeName
 
@@ -141,9 +150,14 @@ class Route(Frozen):
     """One route, in ip-route(8)'s words."""
 
     to: APrefix | Literal["default"] = Field(description="Destination prefix, or `default`.")
-    via: AnIP | tuple[Hop, ...] | None = Field(
+    via: (
+        Annotated[
+            Annotated[AnIP, Tag("gateway")] | Annotated[tuple[Hop, ...], Tag("ways")],
+            Discriminator(lambda raw: "ways" if isinstance(raw, list | tuple) else "gateway"),
+        ]
+        | None
+    ) = Field(
         None,
-        union_mode="left_to_right",
         description="The next router, or a list of ways with weights (multipath).",
     )
     dev: InterfaceName | None = Field(None, description="The interface to leave by.")
@@ -186,6 +200,30 @@ class Rule(Frozen):
     suppress_prefixlength: int | None = Field(
         None, ge=0, le=128, description="Ignore routes with a prefix this short or shorter."
     )
+
+    @field_validator("fwmark")
+    @classmethod
+    def _mark(cls, mark: int | str | None) -> int | str | None:
+        parts = str(mark).split("/") if mark is not None else []
+        try:
+            fits = len(parts) <= 2 and all(0 <= int(p, 0) < 1 << 32 for p in parts)
+        except ValueError:
+            fits = False
+        if not fits:
+            raise ValueError(f"{mark!r} is not a mark: 1, 0x1 or 0x1/0xff")
+        return mark
+
+    @model_validator(mode="after")
+    def _whole(self) -> Rule:
+        prefixes = [p for p in (self.from_, self.to) if p is not None and p != "all"]
+        versions = {p.version for p in prefixes} | ({self.family} if self.family else set())
+        if len(versions) > 1:
+            raise ValueError("IPv4 and IPv6 do not go together in one rule")
+        if self.type == "lookup" and self.table is None:
+            raise ValueError("a rule needs the `table` to look up, or a `type` as unreachable")
+        if (self.sport or self.dport) and self.ipproto not in ("tcp", "udp", "sctp"):
+            raise ValueError("ports need `ipproto`: tcp, udp or sctp")
+        return self
 
 
 class Neighbour(Frozen):

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from netlab.devices import DeviceKind
 from netlab.model.site import Nic, Path, Site
 from netlab.model.topology import Interface, Link, Topology
-from netlab.model.words import LEAST_IPV6_MTU, RESERVED_INTERFACES, Cidr
+from netlab.model.words import LEAST_IPV6_MTU, RESERVED_INTERFACES, Cidr, Prefix
 from netlab.nodes import NodeKind
 from netlab.plan.addressing import Full, Member, Segment, number
 
@@ -234,7 +234,7 @@ def _silent(spot: Spot, nic: Nic, nodes: Mapping[str, NodeKind], topology: Topol
     return is_switch and nic.settings.addresses is None
 
 
-def _pools(topology: Topology) -> dict[int, object]:
+def _pools(topology: Topology) -> dict[int, Prefix | None]:
     pools = topology.addressing
     return {
         4: None if pools.ipv4 == "none" else pools.ipv4,
@@ -242,7 +242,7 @@ def _pools(topology: Topology) -> dict[int, object]:
     }
 
 
-def _taken(nics: Mapping[Spot, Nic], groups: Iterable[_Group]) -> Iterator[object]:
+def _taken(nics: Mapping[Spot, Nic], groups: Iterable[_Group]) -> Iterator[Prefix]:
     members = {(m.node, m.interface) for g in groups for m in g.members}
     for spot, nic in nics.items():
         if spot not in members:
