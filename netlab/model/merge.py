@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any
 
 from netlab.model.source import Path
@@ -29,25 +30,21 @@ class Origins:
 
 
 def merged(
-    layers: Sequence[tuple[dict[str, Any], Path]],
-    path: Path,
-    origins: Origins,
-    *,
-    is_inner: bool = False,
+    layers: Sequence[tuple[dict[str, Any], Path]], path: Path, origins: Origins
 ) -> dict[str, Any]:
-    """Later layers win. ``path`` is where the last one stands, and the result."""
+    """Later layers win. Each comes with the place it was written at; ``path`` is the result's."""
     whole: dict[str, Any] = {}
-    for data, written in layers:
-        if not data:
-            continue
-        for key, value in data.items():
-            before = whole.get(key)
-            if isinstance(before, dict) and isinstance(value, dict):
-                # what is there already keeps the place it came from
-                inner = [(before, origins.of((*path, key))), (value, (*written, key))]
-                whole[key] = merged(inner, (*path, key), origins, is_inner=True)
-                continue
-            whole[key] = value
-            if written != path or is_inner or before is not None:
-                origins.moved((*path, key), (*written, key))
+    for key in dict.fromkeys(key for data, _ in layers for key in data):
+        values = [(data[key], (*written, key)) for data, written in layers if key in data]
+        value, written = values[-1]
+        mappings = _last_mappings(values)
+        whole[key] = merged(mappings, (*path, key), origins) if len(mappings) > 1 else value
+        if written != (*path, key):
+            origins.moved((*path, key), written)
     return whole
+
+
+def _last_mappings(values: Sequence[tuple[Any, Path]]) -> list[tuple[dict[str, Any], Path]]:
+    """Those that no later text, number or list replaces."""
+    found = [*takewhile(lambda value: isinstance(value[0], dict), reversed(values))]
+    return found[::-1]

@@ -13,6 +13,7 @@ from netlab.model.source import Path
 from netlab.model.words import INTERFACE_NAME, LAB_NAME, NODE_NAME
 
 LONGEST_SHOWN = 60
+LONGEST_INTERFACE = 15
 NOWHERE = object()
 
 NAMES = {
@@ -44,18 +45,26 @@ class Wrong(NamedTuple):
     at_key: bool = False
 
 
-def sentences(failure: ValidationError, model: type[BaseModel], data: Any) -> Iterator[Wrong]:
-    """One for each place; ``data`` is what was validated, so that paths are those of the file."""
+def sentences(
+    failure: ValidationError, model: type[BaseModel], data: Any, *, is_part: bool = False
+) -> Iterator[Wrong]:
+    """One for each place; ``data`` is what was validated, so that paths are those of the file.
+
+    A part may lack what another part will bring.
+    """
     by_place: dict[Path, list[Mapping[str, Any]]] = {}
     for error in failure.errors(include_url=False):
+        if is_part and error["type"] == "missing":
+            continue
         path = _path(error["loc"], data, error["type"])
         by_place.setdefault(path, []).append(error)
     for path, errors in by_place.items():
         # of the branches of a union, the one that speaks our own words knows best
         errors.sort(key=lambda e: e["type"] != "value_error")
-        others = [e["ctx"]["expected"] for e in errors[1:] if e["type"] == "literal_error"]
+        words = [e["ctx"]["expected"] for e in errors[1:] if e["type"] == "literal_error"]
         wrong = _sentence(path, errors[0], model)
-        yield wrong._replace(hint=wrong.hint or " or ".join(f"or {o}" for o in others))
+        close = meant(errors[0]["input"], [w.strip("'") for w in words])
+        yield wrong._replace(hint=wrong.hint or close or " or ".join(f"or {w}" for w in words))
 
 
 def _sentence(path: Path, error: Mapping[str, Any], model: type[BaseModel]) -> Wrong:
@@ -77,6 +86,9 @@ def _sentence(path: Path, error: Mapping[str, Any], model: type[BaseModel]) -> W
         word, sentence = LIMITS[kind]
         return Wrong(path, f"{shown(value)} {sentence.format(context[word])}")
     if kind == "string_pattern_mismatch":
+        if context["pattern"] == INTERFACE_NAME and len(str(value)) > LONGEST_INTERFACE:
+            message = f"interface name {shown(value)} is longer than {LONGEST_INTERFACE} bytes"
+            return Wrong(path, message)
         what = NAMES.get(context["pattern"], f"of the form {context['pattern']}")
         return Wrong(path, f"{shown(value)} is not {what}")
     if kind in ("too_short", "too_long") and path[-1:] == ("endpoints",):

@@ -49,6 +49,35 @@ WORDS = {
     **{w: False for b in ("false", "no", "off") for w in (b, b.title(), b.upper())},
 }
 INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,30})|0x[0-9a-fA-F]{1,16}|0o[0-7]{1,16}")
+UNCLOSED = {"'": "quote", '"': "quote", "[": "`[`", "{": "`{`"}
+SAID = (
+    ("another document", "a second document begins here", "a file is one lab"),
+    ("<document start>", "there is text behind the end of the document", ""),
+    ("incompatible YAML document", "this version of YAML is not known", "leave the line out"),
+    ("maximum nesting depth", f"nested more than {MOST_DEPTH} deep", ""),
+    ("tab character", "a tab cannot indent", "use blanks"),
+    ("cannot start any token", "no value can begin with this", "text with @ ` or % needs quotes"),
+    (
+        "values are not allowed",
+        "a second `:` in one value",
+        "text with `: ` in it needs quotes; or is a `:` missing in the line above?",
+    ),
+    (
+        "unknown escape character",
+        "an unknown escape stands in this text",
+        "within \"…\" a backslash is written as two of them; within '…' as it is",
+    ),
+    ("undefined alias", "no `&` names this alias", "text that begins with * needs quotes"),
+    ("expected ',' or ']'", "a `,` or the closing `]` is missing before this", ""),
+    ("expected ',' or '}'", "a `,` or the closing `}` is missing before this", ""),
+    ("could not find expected ':'", "there is no `:` behind this key", ""),
+    ("expected key", "a key is meant here", "is it indented as its neighbours are?"),
+    ("expected <block end>", "a key is meant here", "is it indented as its neighbours are?"),
+    ("expected '-' indicator", "an item `- …` is meant here", "is it indented as its neighbours?"),
+    ("node content", "a value is missing before this", ""),
+)
+"""What libyaml and PyYAML say, what we say, and the way out."""
+
 FLOAT = re.compile(r"[-+]?[0-9]{1,30}\.[0-9]{0,30}([eE][-+]?[0-9]{1,3})?")
 
 
@@ -69,6 +98,7 @@ class Source:
     data: Any = None
     faults: list[Fault] = field(default_factory=list)
     root: YamlNode | None = None
+    _children: dict[int, dict[str, tuple[YamlNode, YamlNode]]] = field(default_factory=dict)
 
     def locate(self, path: Path, *, at_key: bool = False) -> tuple[int, int, Path]:
         """Line and column of what stands there, and the part of the path that was found.
@@ -77,7 +107,7 @@ class Source:
         """
         node, key, found = self.root, None, []
         for part in path:
-            inner_key, inner = _child(node, part)
+            inner_key, inner = self._child(node, part)
             if inner is not None:
                 node, key = inner, inner_key
                 found.append(part)
@@ -89,6 +119,28 @@ class Source:
         mark = key.start_mark if key is not None and (at_key or is_block) else node.start_mark
         return mark.line + 1, mark.column + 1, tuple(found)
 
+    def _child(
+        self, node: YamlNode | None, part: str | int
+    ) -> tuple[YamlNode | None, YamlNode | None]:
+        if isinstance(node, SequenceNode) and isinstance(part, int):
+            return (None, node.value[part]) if 0 <= part < len(node.value) else (None, None)
+        if isinstance(node, MappingNode) and isinstance(part, str):
+            return self._keys(node).get(part, (None, None))
+        return None, None
+
+    def _keys(self, node: MappingNode) -> dict[str, tuple[YamlNode, YamlNode]]:
+        """Keys and values; what `<<` brings in counts where nothing else says it."""
+        known = self._children.get(id(node))
+        if known is None:
+            known = self._children[id(node)] = {}  # there already, should it merge itself
+            for key, value in node.value:
+                if isinstance(key, ScalarNode):
+                    known.setdefault(key.value, (key, value))
+            for merged in _merged_nodes(node):
+                for word, pair in self._keys(merged).items():
+                    known.setdefault(word, pair)
+        return known
+
 
 def parse(raw: bytes | str) -> Source:
     """Never raises: what is wrong is among the faults."""
@@ -99,13 +151,16 @@ def parse(raw: bytes | str) -> Source:
     try:
         source.root = cast(YamlNode | None, _Composer(text).get_single_node())
     except MarkedYAMLError as problem:
-        source.faults.append(_fault_of(problem))
+        source.faults.append(_fault_of(problem, text))
     except ReaderError as problem:
         source.faults.append(_bad_character(text, problem))
-    except (YAMLError, RecursionError, ValueError) as problem:
+    except RecursionError:  # only without libyaml, which counts by itself
+        source.faults.append(Fault(1, 1, f"nested more than {MOST_DEPTH} deep"))
+    except (YAMLError, ValueError) as problem:
         source.faults.append(Fault(1, 1, f"this is no YAML: {problem}"))
     if source.root is not None:
         source.data = _Builder(source.faults).value(source.root)
+        source.faults = list(dict.fromkeys(source.faults))
     return source
 
 
@@ -127,52 +182,51 @@ def _decoded(raw: bytes | str, faults: list[Fault]) -> str | None:
     if size > MOST_BYTES:
         faults.append(Fault(1, 1, f"the file has {size:,} bytes; {MOST_BYTES:,} are the most"))
         return None
-    if isinstance(raw, str):
-        return raw.removeprefix("\ufeff")
     try:
-        return raw.decode("utf-8-sig")
+        # text that came from somewhere else may hold halves of characters, which no file can
+        whole = raw if isinstance(raw, bytes) else raw.encode()
+        return whole.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
-        before = raw[: problem.start]
-        line, column = before.count(b"\n") + 1, problem.start - before.rfind(b"\n")
-        byte = raw[problem.start]
-        faults.append(Fault(line, column, f"byte 0x{byte:02x} is not UTF-8", "save it as UTF-8"))
-        return None
+        before, what = problem.object[: problem.start].decode(), f"byte 0x{raw[problem.start]:02x}"
+    except UnicodeEncodeError as problem:
+        before = problem.object[: problem.start]
+        what = f"character U+{ord(problem.object[problem.start]):04X}"
+    line, column = _end_of(before)
+    faults.append(Fault(line, column, f"{what} is not UTF-8", "save the file as UTF-8"))
+    return None
 
 
-def _fault_of(problem: MarkedYAMLError) -> Fault:
-    mark = problem.problem_mark or problem.context_mark
+def _end_of(text: str) -> tuple[int, int]:
+    """Line and column of what follows."""
+    return text.count("\n") + 1, len(text) - text.rfind("\n")
+
+
+def _fault_of(problem: MarkedYAMLError, text: str) -> Fault:
     words = " ".join(w for w in (problem.problem, problem.context) if w)
-    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    hint = ""
-    if "cannot start any token" in words:
-        words, hint = "no value can begin with this", "tabs do not indent, and @ ` % need quotes"
-    if "mapping values are not allowed" in words:
-        hint = "text with `: ` in it needs quotes"
-    if "undefined alias" in words:
-        hint = "text that begins with * needs quotes"
-    return Fault(line, column, words, hint)
+    mark, begun = problem.problem_mark or problem.context_mark, problem.context_mark
+    lines = text.splitlines() or [""]
+    end = len(lines) - 1, len(lines[-1])
+    is_open = (mark is not None and (mark.line, mark.column) >= end) or "document indic" in words
+    if begun is not None and is_open and begun.line < len(lines):
+        opening = UNCLOSED.get(lines[begun.line][begun.column : begun.column + 1])
+        if opening:
+            message = f"the {opening} that begins here is never closed"
+            return Fault(begun.line + 1, begun.column + 1, message)
+    if mark is None:
+        return Fault(1, 1, words)
+    at = min((mark.line, mark.column), end)
+    if lines[at[0]][at[1] : at[1] + 1] == "\t":
+        return Fault(at[0] + 1, at[1] + 1, "a tab cannot indent", "use blanks")
+    for sign, message, hint in SAID:
+        if sign in words:
+            return Fault(at[0] + 1, at[1] + 1, message, hint)
+    return Fault(at[0] + 1, at[1] + 1, words)
 
 
 def _bad_character(text: str, problem: ReaderError) -> Fault:
     code = problem.character if isinstance(problem.character, int) else ord(problem.character)
     place = max(text.find(chr(code)), 0)
-    line, column = text.count("\n", 0, place) + 1, place - text.rfind("\n", 0, place)
-    return Fault(line, column, f"character U+{code:04X} has no place in a text file")
-
-
-def _child(node: YamlNode | None, part: str | int) -> tuple[YamlNode | None, YamlNode | None]:
-    """The key and the value there; what `<<` brings in counts where nothing else says it."""
-    if isinstance(node, SequenceNode) and isinstance(part, int):
-        return (None, node.value[part]) if 0 <= part < len(node.value) else (None, None)
-    if isinstance(node, MappingNode):
-        for key, value in node.value:
-            if isinstance(key, ScalarNode) and key.value == part:
-                return key, value
-        for merged in _merged_nodes(node):
-            found = _child(merged, part)
-            if found[1] is not None:
-                return found
-    return None, None
+    return Fault(*_end_of(text[:place]), f"character U+{code:04X} has no place in a text file")
 
 
 def _merged_nodes(node: MappingNode) -> Iterator[MappingNode]:
@@ -226,7 +280,8 @@ class _Builder:
 
     def _tag(self, node: YamlNode) -> None:
         if node.tag not in TAGS:
-            self._fault(node, f"the tag {node.tag} means nothing here")
+            tag = node.tag.replace(STANDARD_TAG, "!!")
+            self._fault(node, f"the tag {tag} means nothing here")
 
     def _sequence(self, node: SequenceNode) -> tuple[list[Any], int]:
         values, total = [], 1
@@ -255,10 +310,10 @@ class _Builder:
             values[key.value], count = self._sized(inner)
             lines[key.value] = key.start_mark.line + 1
             total += count
-        for merged in _merged_nodes(node):
-            brought = self._sized(merged)[0]
-            values = {**(brought or {}), **values}
-        return values, total
+        whole: dict[str, Any] = {}
+        for merged in reversed([*_merged_nodes(node)]):
+            whole.update(self._sized(merged)[0] or {})
+        return whole | values, total
 
     def _merge(self, node: YamlNode) -> int:
         several = node.value if isinstance(node, SequenceNode) else [node]

@@ -104,8 +104,7 @@ def _fresh(
     if is_link:
         length, first, offset = WIDTH[version] - 1, free.link(), 0
     else:
-        length = min(BLOCK[version], WIDTH[version] - (wanted + 1).bit_length())
-        length, first = free.block(length, wanted + 2)
+        length, first = free.block(wanted + 2)
         offset = 1
     if first is None:
         return [], f"the IPv{version} pool {free.pool} is used up"
@@ -127,6 +126,7 @@ class _Pool:
                 insort(self._used, span)
         self._reach = self._reaches()
         self._links = iter(range(0))
+        self._gone: set[int] = set()
 
     def _reaches(self) -> list[int]:
         """The last address held by any up to each one: used prefixes may lie in each other."""
@@ -140,30 +140,36 @@ class _Pool:
         first = next(self._links, None)
         if first is not None:
             return first
-        length, block = self.block(BLOCK[self.pool.version], 2)
+        length, block = self.block(2)
         if block is None:
             return None
         # of a /64 as many links as of a /24: nobody has to read longer addresses than these
         self._links = iter(range(block, block + min(256, 1 << (self._width - length)), 2))
         return next(self._links, None)
 
-    def block(self, length: int, least: int) -> tuple[int, int | None]:
-        """A free prefix of that length, as far as the pool has it: its length, its first address.
+    def block(self, least: int) -> tuple[int, int | None]:
+        """A free prefix of the usual length, or larger to hold that many addresses.
 
-        ``least`` addresses it must have.
+        Where no such is left, the smallest that holds them: its length, its first address.
         """
-        length = max(length, self.pool.prefixlen)
-        size = 1 << (self._width - length)
-        if size < least:
-            return length, None
+        smallest = self._width - (least - 1).bit_length()
+        for length in (min(BLOCK[self.pool.version], smallest), smallest):
+            if length not in self._gone:
+                first = self._take(1 << (self._width - length))
+                if first is not None:
+                    return length, first
+                self._gone.add(length)
+        return smallest, None
+
+    def _take(self, size: int) -> int | None:
         first = -(-self._next // size) * size
         while first + size <= self._end:
             past = self._past(first, first + size - 1)
             if past is None:
                 self._next = first + size
-                return length, first
+                return first
             first = -(-past // size) * size
-        return length, None
+        return None
 
     def _past(self, first: int, last: int) -> int | None:
         """Where the used prefix that overlaps ends; None if none does."""

@@ -7,13 +7,17 @@ joined, cut and compared in one operation; what neighbouring bits have in common
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import ip_network
 from itertools import chain
 from typing import NamedTuple, TypeAlias
 
 from netlab.resources.network import Hop
+
+_Run: TypeAlias = tuple[int, int]
+"""Places in the order of prefixes: the first, and the one after the last."""
 
 Groups: TypeAlias = tuple[tuple[tuple[Hop, ...], tuple[str, ...]], ...]
 """``((next hops, prefixes), …)``"""
@@ -91,17 +95,18 @@ class _Net:
                 first_on.add((a.node, a.interface, a.segment))
                 on_segment.setdefault(a.segment, []).append(a)
         owned = [table.owners.get(name, 0) for name in self.names]
-        useful = {s: [b for b in all_ if b.forwards or owned[number[b.node]]]
-                  for s, all_ in on_segment.items()}  # fmt: skip
-        ways: list[dict[Hop, int]] = [{} for _ in self.names]
-        for segment, all_ in on_segment.items():
+        ways: list[dict[tuple[str, int], str]] = [{} for _ in self.names]
+        for all_ in on_segment.values():
+            known = [(number[b.node], b) for b in all_]
+            useful = [(n, b.address) for n, b in known if b.forwards or owned[n]]
             for a in all_:
-                mine = ways[number[a.node]]
-                for b in useful[segment]:
-                    if b.node != a.node:
-                        mine[b.address, a.interface, 1, False] = number[b.node]
+                here = number[a.node]
+                for other, address in useful:
+                    if other != here:
+                        # a link with several subnets is one way: the first address there
+                        ways[here].setdefault((a.interface, other), address)
         self.ways = [
-            [_Way(node, hop) for hop, node in sorted(w.items(), key=lambda way: way[0][1::-1])]
+            sorted((_Way(o, (a, i, 1, False)) for (i, o), a in w.items()), key=_by_device)
             for w in ways
         ]
         self.graph = _Graph(
@@ -121,19 +126,25 @@ class _Net:
         )
 
 
+def _by_device(way: _Way) -> tuple[str, str]:
+    return way.hop[1], way.hop[0]
+
+
 @lru_cache(maxsize=1)
 def _reached(graph: _Graph) -> list[list[int]]:
     """For each node and each of its ways, the prefixes that are nearest by it.
 
     All nodes look one hop further at a time. What a neighbour saw for the first time the last time
     is as near by it as can be; one that does not forward tells of its own prefixes only.
+    A host with one neighbour need not look: it sees what that one sees.
     """
     forwards, ways = graph.forwards, graph.ways
     nodes = range(len(ways))
     unseen = [graph.everything & ~(graph.attached[n] | graph.owned[n]) for n in nodes]
     told = [graph.owned[n] | (graph.attached[n] if forwards[n] else 0) for n in nodes]
     by_way = [[0] * len(w) for w in ways]
-    looking = [n for n in nodes if ways[n] and unseen[n]]
+    only = {n: ways[n][0] for n in nodes if not forwards[n] and len(set(ways[n])) == 1}
+    looking = [n for n in nodes if ways[n] and unseen[n] and n not in only]
     while looking:
         fresh = [0] * len(ways)
         for n in looking:
@@ -151,26 +162,43 @@ def _reached(graph: _Graph) -> list[list[int]]:
                     fresh[n] = new
         told = fresh
         looking = [n for n in looking if unseen[n]] if any(fresh) else []
+    for n, other in only.items():
+        seen = ~unseen[other] if forwards[other] else graph.owned[other]
+        by_way[n] = [seen & unseen[n]] * len(ways[n])
     return by_way
 
 
 def _groups(ways: Sequence[_Way], by_way: Sequence[int]) -> dict[tuple[Hop, ...], int]:
     """Prefixes by the set of next hops that are equally near."""
-    groups: dict[tuple[Hop, ...], int] = {}
+    alike: dict[int, list[Hop]] = {}
     for way, reached in zip(ways, by_way, strict=True):
-        split: dict[tuple[Hop, ...], int] = {}
-        rest = reached
-        for hops, bits in groups.items():
-            both = bits & reached
-            if both:
-                split[(*hops, way.hop)] = both
-                rest &= ~both
-            if bits != both:
-                split[hops] = bits ^ both
-        if rest:
-            split[(way.hop,)] = rest
-        groups = split
+        alike.setdefault(reached, []).append(way.hop)
+    alike.pop(0, None)
+    once = twice = 0
+    for reached in alike:
+        twice |= once & reached
+        once |= reached
+    groups = {tuple(hops): alone for bits, hops in alike.items() if (alone := bits & ~twice)}
+    for hops, bits in _split(twice, alike):
+        groups[tuple(sorted(hops, key=lambda hop: hop[1::-1]))] = bits
     return groups
+
+
+def _split(bits: int, alike: Mapping[int, list[Hop]]) -> Iterator[tuple[list[Hop], int]]:
+    """Cut a set wherever one of the others ends: each piece, and the hops of all that hold it."""
+    pieces: list[tuple[list[Hop], int]] = [([], bits)] if bits else []
+    for reached, hops in alike.items():
+        if not reached & bits:
+            continue
+        cut = []
+        for found, piece in pieces:
+            both = piece & reached
+            if both:
+                cut.append(([*found, *hops], both))
+            if piece != both:
+                cut.append((found, piece ^ both))
+        pieces = cut
+    yield from pieces
 
 
 def _hops(ways: Sequence[_Way]) -> tuple[Hop, ...]:
@@ -180,12 +208,12 @@ def _hops(ways: Sequence[_Way]) -> tuple[Hop, ...]:
 def _spelt(
     groups: Mapping[tuple[Hop, ...], int], table: _Prefixes, own: frozenset[str]
 ) -> Iterator[tuple[tuple[Hop, ...], tuple[str, ...]]]:
-    """Beside routes of the user's, nothing is put together: it could hide one of them."""
+    """Routes of the user's are walls: what is put together neither hides one nor goes under it."""
+    walls = table.walls(own)
+    kept = ~table.known(own)
     for hops, bits in groups.items():
-        prefixes = table.together(bits) if not own else table.singly(bits)
-        left = tuple(p for p in prefixes if p not in own) if own else prefixes
-        if left:
-            yield hops, left
+        if bits & kept:
+            yield hops, table.together(bits & kept, walls)
 
 
 class _Prefixes:
@@ -193,41 +221,67 @@ class _Prefixes:
 
     def __init__(self, family: int, prefixes: Sequence[tuple[str, int | None, str | None]]) -> None:
         self._width = WIDTH[family]
-        spans = {}
-        for text, _, _ in prefixes:
-            if text not in spans:
-                network = ip_network(text)
-                spans[text] = (int(network.network_address), network.prefixlen)
+        networks = {text: ip_network(text) for text in dict.fromkeys(p[0] for p in prefixes)}
+        spans = {
+            text: (int(network.network_address), network.prefixlen)
+            for text, network in networks.items()
+            if family == 4 or not network.is_link_local  # fe80::/64 is on every device
+        }
         self.ordered = sorted(spans, key=spans.__getitem__)
         bit = {text: 1 << place for place, text in enumerate(self.ordered)}
         self.of_segment: dict[int, int] = {}
         self.owners: dict[str, int] = {}
         for text, segment, node in prefixes:
             if segment is not None:
-                self.of_segment[segment] = self.of_segment.get(segment, 0) | bit[text]
+                self.of_segment[segment] = self.of_segment.get(segment, 0) | bit.get(text, 0)
             if node is not None:
-                self.owners[node] = self.owners.get(node, 0) | bit[text]
-        self._larger = self._put_together([spans[text] for text in self.ordered])
-        self._known: dict[tuple[int, int], tuple[str, ...]] = {}
+                self.owners[node] = self.owners.get(node, 0) | bit.get(text, 0)
+        self._bit = bit
+        self._spans = [spans[text] for text in self.ordered]
+        self._larger = self._put_together(self._spans)
+        self._covers: dict[_Run, tuple[str, ...]] = {}
+        self._sets: dict[int, tuple[str, ...]] = {}
 
-    def singly(self, bits: int) -> tuple[str, ...]:
-        return tuple(text for start, end in _runs(bits) for text in self.ordered[start:end])
+    def known(self, own: Iterable[str]) -> int:
+        """Those of a user's prefixes that are destinations here."""
+        return sum(self._bit.get(text, 0) for text in own)
 
-    def together(self, bits: int) -> tuple[str, ...]:
-        """Fewest prefixes that hold these and no address beyond them."""
-        return tuple(chain.from_iterable(self._cover(start, end) for start, end in _runs(bits)))
+    def walls(self, own: Iterable[str]) -> tuple[_Run, ...]:
+        """Where each of a user's prefixes holds some of ours: the first place, the one after."""
+        found = []
+        for network in (ip_network(text) for text in own):
+            if network.max_prefixlen == self._width and network.prefixlen:
+                first, after = int(network[0]), int(network[-1]) + 1
+                start = bisect_left(self._spans, (first, network.prefixlen))
+                end = bisect_left(self._spans, (after, 0))
+                found += [(start, end)] if start < end else []
+        return tuple(found)
 
-    def _cover(self, start: int, end: int) -> tuple[str, ...]:
-        known = self._known.get((start, end))
-        if known is None:
-            found = []
-            at = start
-            while at < end:
-                whole, text = next(c for c in self._larger[at] if c[0] <= end)
-                found.append(text)
-                at = whole
-            known = self._known[start, end] = tuple(found)
-        return known
+    def together(self, bits: int, walls: Sequence[_Run] = ()) -> tuple[str, ...]:
+        """Fewest prefixes that hold these and no address beyond them; none holds a wall."""
+        if walls:
+            return tuple(text for run in _runs(bits) for text in self._cover(*run, walls))
+        found = self._sets.get(bits)
+        if found is None:
+            runs = _runs(bits)
+            found = self._sets[bits] = tuple(chain.from_iterable(map(self._whole_cover, runs)))
+        return found
+
+    def _whole_cover(self, run: _Run) -> tuple[str, ...]:
+        found = self._covers.get(run)
+        if found is None:
+            found = self._covers[run] = tuple(self._cover(*run, ()))
+        return found
+
+    def _cover(self, at: int, end: int, walls: Sequence[_Run]) -> Iterator[str]:
+        while at < end:
+            at, text = next(
+                (after, text)
+                for after, text in self._larger[at]
+                if after == at + 1
+                or (after <= end and not any(at <= a and b <= after for a, b in walls))
+            )
+            yield text
 
     def _put_together(self, spans: Sequence[tuple[int, int]]) -> list[list[tuple[int, str]]]:
         """For each place, the prefixes that begin there and where they end, largest first."""
@@ -253,7 +307,7 @@ class _Prefixes:
         return str(ip_network(span))
 
 
-def _runs(bits: int) -> Iterator[tuple[int, int]]:
-    """Where bits follow each other: first place, and the one after the last."""
+def _runs(bits: int) -> Iterator[_Run]:
+    """Where bits follow each other."""
     for match in re.finditer("1+", bin(bits)[:1:-1]):
         yield match.span()

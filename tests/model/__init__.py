@@ -1,0 +1,1 @@
+"""The loader: plain data with places, and every problem at once."""
