@@ -52,7 +52,7 @@ class Vxlan(Interface):
 def resources(nic: Nic) -> Iterator[Placed]:
     settings = nic.settings
     assert isinstance(settings, Vxlan)
-    options: list[Setting] = [("id", settings.id), ("port", settings.port)]
+    options: list[Setting] = [("id", settings.id), ("dstport", settings.port)]
     options += [("learning", settings.learning)]
     options += [(k, str(ip)) for k in ("remote", "local") if (ip := getattr(settings, k))]
     device = Device(nic.ns, nic.name, "vxlan", nic.mac, nic.mtu, settings.up, tuple(options))

@@ -37,10 +37,13 @@ def path_of(name: str) -> str:
 
 
 def any_device(name: str) -> str:
-    """The switch that a device's own one starts from: ``default`` in place of its name."""
+    """A fresh namespace's switch that has the value which a device's own one starts from.
+
+    The neighbour tables have no ``default`` in a namespace but the first one.
+    """
     parts = path_of(name).removeprefix(f"{ROOT}/").split("/")
     if parts[2] in ("conf", "neigh") and len(parts) > 4 and parts[3] != "all":
-        parts[3] = "default"
+        parts[3] = "default" if parts[2] == "conf" else "lo"
     return "/".join(parts)
 
 

@@ -32,7 +32,7 @@ from netlab.kernel.templates import (
 from netlab.kernel.wire import Request
 
 INDEX = Hole("index", U32)
-CENTISECONDS = frozenset({"ageing", "forward_delay", "hello_time", "max_age"})
+CENTISECONDS = frozenset({"ageing_time", "forward_delay", "hello_time", "max_age"})
 
 
 class Word(NamedTuple):
@@ -44,8 +44,8 @@ class Word(NamedTuple):
 
 DEVICE_WORDS = {
     "bridge": {
-        "stp": Word("IFLA_BR_STP_STATE"),
-        "ageing": Word("IFLA_BR_AGEING_TIME", U32),
+        "stp_state": Word("IFLA_BR_STP_STATE"),
+        "ageing_time": Word("IFLA_BR_AGEING_TIME", U32),
         "forward_delay": Word("IFLA_BR_FORWARD_DELAY", U32),
         "hello_time": Word("IFLA_BR_HELLO_TIME", U32),
         "max_age": Word("IFLA_BR_MAX_AGE", U32),
@@ -54,7 +54,7 @@ DEVICE_WORDS = {
     },
     "vxlan": {
         "id": Word("IFLA_VXLAN_ID", U32),
-        "port": Word("IFLA_VXLAN_PORT", BE16),
+        "dstport": Word("IFLA_VXLAN_PORT", BE16),
         "learning": Word("IFLA_VXLAN_LEARNING"),
         "remote": Word("IFLA_VXLAN_GROUP", ip(4)),
         "remote6": Word("IFLA_VXLAN_GROUP6", ip(6)),

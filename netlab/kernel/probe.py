@@ -26,8 +26,8 @@ BPF_SYSCALL = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "s390x": 351, "ppc
 BPF_MAP_CREATE = 0
 
 SAMPLES: dict[str, dict[str, int | str | bool]] = {
-    "bridge": {"stp": False},
-    "vxlan": {"id": 1, "port": 4789},
+    "bridge": {"stp_state": False},
+    "vxlan": {"id": 1, "dstport": 4789},
 }
 
 

@@ -98,7 +98,7 @@ class Template:
 
     def _cut(self, body: bytes) -> None:
         """Fixed bytes and holes, by turns."""
-        found = [_place(body, n, hole) for n, hole in enumerate(self._holes)]
+        found = [self._place(body, n, hole) for n, hole in enumerate(self._holes)]
         places = sorted(found, key=lambda place: place.start)
         self._parts: list[Any] = []
         self._order = [(hole.name, hole.sort.wire) for _, _, hole in places]
@@ -110,6 +110,23 @@ class Template:
         self._parts.append(body[at:])
         self._pack = struct.Struct(f"{format}{len(body) - at}s").pack
 
+    def _place(self, body: bytes, number: int, hole: Hole) -> _Place:
+        """Where the hole's sample stands; a short one stands elsewhere too, and is changed once."""
+        wanted = _bytes(hole, number)
+        if body.count(wanted) == 1:
+            start = body.index(wanted)
+        else:
+            start = self._first_difference(body, number, hole)
+        assert body[start : start + len(wanted)] == wanted, f"{hole.name} is not to be found"
+        return _Place(start, start + len(wanted), hole)
+
+    def _first_difference(self, body: bytes, number: int, hole: Hole) -> int:
+        mine = _bytes(hole, number)
+        other = next(n for n in range(101, 999) if _bytes(hole, n)[:1] != mine[:1])
+        values = {h.name: h.sort.sample(n) for n, h in enumerate(self._holes)}
+        changed = self.encoded(**values | {hole.name: hole.sort.sample(other)})
+        return next(n for n, (a, b) in enumerate(zip(body, changed, strict=True)) if a != b)
+
 
 class _Place(NamedTuple):
     start: int
@@ -117,12 +134,8 @@ class _Place(NamedTuple):
     hole: Hole
 
 
-def _place(body: bytes, number: int, hole: Hole) -> _Place:
-    sort = hole.sort
-    wanted = struct.pack("=" + sort.format, sort.wire(sort.sample(number)))
-    assert body.count(wanted) == 1, f"{hole.name} is not to be found"
-    start = body.index(wanted)
-    return _Place(start, start + len(wanted), hole)
+def _bytes(hole: Hole, number: int) -> bytes:
+    return struct.pack("=" + hole.sort.format, hole.sort.wire(hole.sort.sample(number)))
 
 
 def _holes(content: Any) -> Iterator[Hole]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from errno import EDQUOT, EIO, ENOSPC
 from typing import Protocol
 
-from netlab.errors import CommandFailed, Interrupted, KernelRefused, NetlabError
+from netlab.errors import CommandFailed, Interrupted, NetlabError
 from netlab.kernel.port import Kernel
 from netlab.lab.journal import reached
 from netlab.plan.diff import Plan, Step, diff
@@ -38,7 +39,10 @@ def apply(
     stop: Callable[[], bool],
     progress: Progress,
 ) -> None:
-    """Raises what stopped it, after everything has been brought back to ``start``."""
+    """Raises what stopped it, after everything has been brought back to ``start``.
+
+    What could not be brought back is noted on it (``__notes__``), and in the journal.
+    """
     done: list[Step] = []
     doubtful: Plan = ()
     try:
@@ -52,19 +56,28 @@ def apply(
             progress(len(done), len(plan))
         if stop():
             raise Interrupted("interrupted; everything is as it was before")
-    except (KernelRefused, CommandFailed, Interrupted, OSError) as failure:
+    except BaseException as failure:  # also a bug: what was begun is taken back
+        told: BaseException = failure
         if stop() and isinstance(failure, CommandFailed):
-            failure = Interrupted("interrupted; everything is as it was before")
-        _walk_back(kernel, record, start, reached(start, tuple(done)), doubtful, failure)
-        raise failure from None
+            told = Interrupted("interrupted; everything is as it was before")
+        _walk_back(kernel, record, start, reached(start, tuple(done)), doubtful, told)
+        if told is failure:
+            raise
+        raise told from None
 
 
 def clear(kernel: Kernel, record: Record, plan: Plan) -> list[str]:
-    """Take down, whatever the kernel says to single steps; what could not be done, in words."""
-    refusals: list[str] = []
+    """Take down, whatever the kernel says to single steps; what could not be done, in words.
+
+    What was refused is recorded as not done, so that the next ``down`` finds it.
+    """
+    refused: list[tuple[Step, Exception]] = []
     for batch in _batches(plan):
-        refusals += _do_anyhow(kernel, record, batch)
-    return refusals
+        refused += _do_anyhow(kernel, record, batch)
+    if refused:
+        with suppress(OSError):  # on a full disk the record could say no more than it does
+            record.do(tuple(Step(step.after, step.before) for step, _ in refused), {})
+    return [f"{step.subject.words}: {refusal}" for step, refusal in refused]
 
 
 def clearing(
@@ -127,19 +140,19 @@ def _walk_back(
             failure.add_note(f"walking back, {refusal}")
 
 
-def _do_anyhow(kernel: Kernel, record: Record, batch: Plan) -> list[str]:
+def _do_anyhow(kernel: Kernel, record: Record, batch: Plan) -> list[tuple[Step, Exception]]:
     """At once; if that is refused, step by step: whatever can be done is done."""
     try:
         _do_anyway(kernel, record, batch)
         return []
     except (NetlabError, OSError):
-        refusals = []
+        refused: list[tuple[Step, Exception]] = []
     for step in batch:
         try:
             _do_anyway(kernel, record, (step,))
         except (NetlabError, OSError) as refusal:
-            refusals.append(f"{step.subject.words}: {refusal}")
-    return refusals
+            refused.append((step, refusal))
+    return refused
 
 
 def _do_anyway(kernel: Kernel, record: Record, batch: Plan) -> None:

@@ -131,8 +131,9 @@ def up(ground: Ground, wanted: Wanted) -> Done:
             apply(
                 kernel, writer, way.current, way.plan, stop=ground.stop, progress=ground.progress
             )
-        except BaseException:
-            _record_return(writer, found, way)
+        except BaseException as failure:
+            if not getattr(failure, "__notes__", ()):  # what could not be walked back stays known
+                _record_return(writer, found, way)
             raise
         summary = _summed_up(wanted, found if not way.is_new else None)
         writer.up(summary, wanted.file, wanted.digest)

@@ -120,12 +120,12 @@ class BridgeSettings(Frozen):
 
     def bridge_options(self) -> tuple[tuple[str, int | str | bool], ...]:
         """What was said, by ip-link(8)'s words."""
+        words = {"stp": "stp_state", "ageing": "ageing_time"}
         return tuple(
-            (word, value)
+            (words.get(word, word), value)
             for word in BridgeSettings.model_fields
             if (value := getattr(self, word)) is not None
         )
-
 
 
 class Hop(Frozen):
