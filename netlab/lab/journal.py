@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from netlab.errors import StateRefused
 from netlab.plan.diff import Plan, Step
-from netlab.resources import Inventory, Resource, wire
+from netlab.resources import Inventory, Key, Resource, wire
 
 FORMAT = 1
 
@@ -67,8 +68,14 @@ def read(raw: bytes) -> Journal | None:
     lines = raw.split(b"\n")[:-1]
     if not lines:
         return None
-    try:
+    with _understanding():
         return _replay([json.loads(line) for line in lines])
+
+
+@contextmanager
+def _understanding() -> Iterator[None]:
+    try:
+        yield
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as problem:
         raise StateRefused(
             f"the journal cannot be understood ({type(problem).__name__}: {problem})",
@@ -97,24 +104,25 @@ def _replay(lines: Sequence[dict[str, Any]]) -> Journal:
 
 
 def _take(held: dict[Any, Resource], steps: Plan) -> None:
+    gone: set[Key] = set()
     for step in steps:
-        if step.before is not None:
+        if step.after is None:
+            assert step.before is not None
             held.pop(step.before.key, None)
-        if step.after is not None:
-            held[step.after.key] = step.after
-    if any(step.after is None for step in steps):
-        _drop_fallen(held, steps)
+            gone.update(step.before.provides)
+            continue
+        _drop_fallen(held, gone)  # before anything is built in their place
+        gone = set()
+        held[step.after.key] = step.after
+    _drop_fallen(held, gone)
 
 
-def _drop_fallen(held: dict[Any, Resource], steps: Plan) -> None:
+def _drop_fallen(held: dict[Any, Resource], gone: set[Key]) -> None:
     """What went with something taken down, without a step of its own."""
-    gone = {p for s in steps if s.after is None and s.before for p in s.before.provides}
-    while True:
-        fallen = [k for k, r in held.items() if not gone.isdisjoint(r.needs)]
-        if not fallen:
-            return
-        for key in fallen:
-            gone.update(held.pop(key).provides)
+    fallen = set(gone)
+    while fallen:
+        doomed = [k for k, r in held.items() if not fallen.isdisjoint(r.needs)]
+        fallen = {p for key in doomed for p in held.pop(key).provides}
 
 
 def reached(inventory: Inventory, steps: Plan) -> Inventory:
@@ -182,12 +190,16 @@ def _dumped(resource: Resource | None) -> list[Any] | None:
 
 
 def summary_of(raw: bytes) -> tuple[Header, Summary | None] | None:
-    """By the first and the last line only. Raises ValueError, KeyError: see ``read``."""
+    """By the first and the last line only. None, and raises: see ``read``."""
     end = raw.rfind(b"\n")
     if end < 0:
         return None
-    first = json.loads(raw[: raw.index(b"\n")])
-    last = json.loads(raw[raw.rfind(b"\n", 0, end) + 1 : end])
+    with _understanding():
+        return _ends(raw[: raw.index(b"\n")], raw[raw.rfind(b"\n", 0, end) + 1 : end])
+
+
+def _ends(first_line: bytes, last_line: bytes) -> tuple[Header, Summary | None]:
+    first, last = json.loads(first_line), json.loads(last_line)
     file, digest = last.get("file", first["file"]), last.get("digest", first["digest"])
     header = Header(first["lab"], first["boot"], file, digest)
     return header, Summary(**last["up"]) if "up" in last else None
