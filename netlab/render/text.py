@@ -42,9 +42,9 @@ class TextRenderer:
             return
         self._say(f"{done.lab} is up: {size}, {steps}", "green")
         self._summary(portrait)
-        hosts = [n.name for n in portrait.nodes.values() if any(i.addresses for i in n.interfaces)]
-        if len(hosts) > 1:
-            self._say(f"try  netlab exec {done.lab} {hosts[0]} -- ping {hosts[-1]}", "dim")
+        ends = _ends(portrait)
+        if len(ends) > 1:
+            self._say(f"try  netlab exec {done.lab} {ends[0]} -- ping {ends[-1]}", "dim")
 
     def planned(self, lab: str, road: Road, felt: Sequence[tuple[str, ...]]) -> None:
         if not road.plan:
@@ -235,6 +235,13 @@ SGR = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33}
 def _print(text: str, style: str, file: IO[str]) -> None:
     painted = f"\033[{SGR[style]}m{text}\033[0m" if style and coloured(file) else text
     print(painted, file=file)
+
+
+def _ends(portrait: Portrait) -> list[str]:
+    """Nodes with addresses: the hosts, unless there are fewer than two."""
+    nodes = [n for n in portrait.nodes.values() if any(i.addresses for i in n.interfaces)]
+    hosts = [n.name for n in nodes if n.kind == "host"]
+    return hosts if len(hosts) > 1 else [n.name for n in nodes]
 
 
 def _node_rows(node: Node) -> list[tuple[str, ...]]:
