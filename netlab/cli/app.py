@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-import click
 import typer
 
+from netlab.cli.main import installed_version
+from netlab.cli.which import lab_name, no_such_lab, nodes_of, renderer, state_directory
 from netlab.errors import Interrupted, LabNotFound, NetlabError, TopologyError, UsageError
 
 if TYPE_CHECKING:
-    from netlab.render.base import Renderer
+    from netlab.lab.lifecycle import Done
+
+WrongWords: Any = typer.BadParameter.__base__
+"""Click's ``UsageError``: some versions of typer have a click of their own, of no public name."""
 
 app = typer.Typer(
     name="netlab",
     help="One YAML file becomes a real network of Linux network namespaces.",
-    no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"auto_envvar_prefix": "NETLAB", "help_option_names": ["-h", "--help"]},
@@ -28,65 +30,51 @@ File = Annotated[str, typer.Argument(metavar="FILE", help="A topology file.", sh
 
 
 def _labs(incomplete: str) -> list[str]:
-    from netlab.cli.work import state_directory
     from netlab.lab.state import labs
 
     return [lab for lab in labs(state_directory()) if lab.startswith(incomplete)]
 
 
-def _nodes(ctx: click.Context, incomplete: str) -> list[str]:
-    from netlab.cli.work import nodes_of
-
+def _nodes(ctx: typer.Context, incomplete: str) -> list[str]:
     try:
-        return [n for n in nodes_of(ctx.params.get("lab", "")) if n.startswith(incomplete)]
+        lab = lab_name(ctx.params.get("lab") or "")
+        return [n for n in nodes_of(lab) if n.startswith(incomplete)]
     except NetlabError:
         return []
 
 
+Version = Annotated[
+    bool,
+    # NETLAB_VERSION is a likely name for the version that somebody else wants to install
+    typer.Option("--version", help="Print the version.", allow_from_autoenv=False),
+]
 ONE_LAB = "A lab, by name or by its file."
 Lab = Annotated[
     str, typer.Argument(metavar="LAB", help=ONE_LAB, autocompletion=_labs, show_default=False)
 ]
 
 
-def renderer(as_json: bool) -> Renderer:
-    if as_json:
-        from netlab.render.json import JsonRenderer
-
-        return JsonRenderer(sys.stdout, sys.stderr)
-    from netlab.render.text import TextRenderer
-
-    return TextRenderer(sys.stdout, sys.stderr)
-
-
 def run(argv: list[str]) -> int:
     """The exit code; raises NetlabError."""
     try:
         code = app(argv, standalone_mode=False, prog_name="netlab")
-    except click.exceptions.NoArgsIsHelpError as problem:
-        typer.echo(problem.ctx.get_help() if problem.ctx else "")
-        return 0
-    except click.ClickException as problem:
-        hint = (
-            problem.ctx.command_path
-            if isinstance(problem, click.UsageError) and problem.ctx
-            else "netlab"
-        )
-        raise UsageError(problem.format_message(), hint=f"see `{hint} --help`") from None
-    except click.Abort:
+    except WrongWords as problem:
+        command = problem.ctx.command_path if problem.ctx else "netlab"
+        raise UsageError(problem.format_message(), hint=f"see `{command} --help`") from None
+    except typer.Abort:
         raise Interrupted("interrupted") from None
     return code if isinstance(code, int) else 0
 
 
 @app.callback(invoke_without_command=True)
-def _main(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-) -> None:
+def _main(ctx: typer.Context, version: Version = False) -> None:
     if version:
-        from importlib.metadata import version as installed
-
-        typer.echo(f"netlab {installed('netlab')}")
-        raise typer.Exit
+        typer.echo(f"netlab {installed_version()}")
+    elif ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
+    else:
+        return
+    raise typer.Exit
 
 
 @app.command()
@@ -123,7 +111,7 @@ def up(
 
 @app.command()
 def plan(file: File, json: Json = False) -> None:
-    """Print what `up` would do, why, and which other nodes would feel it."""
+    """Print what `up` would do, why, and who would feel it."""
     _plan(file, json)
 
 
@@ -148,32 +136,56 @@ def down(
         str | None,
         typer.Argument(metavar="LAB", help=ONE_LAB, autocompletion=_labs),
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="All labs.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="All labs.", envvar="NETLAB_DOWN_ALL")
+    ] = False,
     wait: Annotated[
         bool, typer.Option("--wait", help="Until the kernel has cleaned up its namespaces, too.")
     ] = False,
     json: Json = False,
-) -> None:
+) -> int:
     """Take a lab down: its processes, namespaces, links and files."""
-    from netlab.cli.work import ground, lab_name, state_directory
-    from netlab.lab import lifecycle
-    from netlab.lab.interrupt import watched
     from netlab.lab.state import labs
 
     if (lab is None) != every:
         raise UsageError("which lab?" if lab is None else "a lab or `--all`, not both")
-    names = labs(state_directory()) if lab is None else [lab_name(lab)]
+    if lab is None:
+        return _down_all(labs(state_directory()), wait, json)
+    name = lab_name(lab)
+    if name not in labs(state_directory()):
+        no_such_lab(name)
+    renderer(json).down([_take_down(name, wait)])
+    return 0
+
+
+def _down_all(labs: list[str], wait: bool, json: bool) -> int:
+    """One that cannot be taken down does not keep the others up."""
+    done: list[Done] = []
+    failures: dict[str, NetlabError] = {}
+    for lab in labs:
+        try:
+            done.append(_take_down(lab, wait))
+        except NetlabError as failure:
+            failures[lab] = failure
+    renderer(json).down(done, failures)
+    return max((failure.exit_code for failure in failures.values()), default=0)
+
+
+def _take_down(lab: str, wait: bool) -> Done:
+    from netlab.cli.work import ground
+    from netlab.lab import lifecycle
+    from netlab.lab.interrupt import watched
+
     with watched():  # what is begun is finished: half down is worse than a second's wait
-        for name in names:
-            renderer(json).down(lifecycle.down(ground(), name, wait=wait))
+        return lifecycle.down(ground(), lab, wait=wait)
 
 
 @app.command("ls")
 def list_labs(json: Json = False) -> None:
     """List the labs that are up."""
-    from netlab.cli.listing import lines
+    from netlab.cli import look
 
-    renderer(json).labs(lines())
+    look.labs(json)
 
 
 @app.command()
@@ -182,24 +194,10 @@ def show(
     node: Annotated[str | None, typer.Argument(metavar="NODE", autocompletion=_nodes)] = None,
     json: Json = False,
 ) -> None:
-    """Show a lab: nodes, addresses, links; or all that is known of one node."""
-    from netlab.cli.work import ground, inode_of, lab_name
-    from netlab.lab import lifecycle
-    from netlab.lab.portrait import portrait
+    """Show a lab, or all that is known of one of its nodes."""
+    from netlab.cli import look
 
-    name, here = lab_name(lab), ground()
-    found = lifecycle.read(here, name)
-    if found is None:
-        raise LabNotFound(f"no lab {name} is up", hint="`netlab ls` tells which are")
-    lost = lifecycle.lost_namespaces(here, found)
-    picture = portrait(found.header, found.summary, found.inventory, found.inodes, lost)
-    if node is None:
-        renderer(json).lab(picture)
-        return
-    if node not in picture.nodes:
-        inode_of(name, node)  # raises, with what would be right
-        raise LabNotFound(f"lab {name} has no node {node} any more")
-    renderer(json).node(picture, picture.nodes[node])
+    look.show(lab, node, json)
 
 
 @app.command(
@@ -212,7 +210,9 @@ def execute(
         list[str] | None,
         typer.Argument(metavar="NODE… -- COMMAND…", autocompletion=_nodes, show_default=False),
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="In all nodes at once.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="In all nodes at once.", envvar="NETLAB_EXEC_ALL")
+    ] = False,
 ) -> int:
     """Run a command in a node, or in several at once."""
     from netlab.cli.enter import run as enter
@@ -226,7 +226,6 @@ def shell(
 ) -> None:
     """Open a shell in a node."""
     from netlab.cli import enter
-    from netlab.cli.work import lab_name
 
     enter.shell(lab_name(lab), node)
 
@@ -260,7 +259,7 @@ def doctor(
     ] = None,
     json: Json = False,
 ) -> int:
-    """Probe what this kernel and this machine have, and name what is missing."""
+    """Probe what this kernel has, and name what is missing."""
     from netlab.cli.diagnosis import diagnose
 
     kernel, features, code = diagnose(file)
@@ -291,7 +290,7 @@ def kinds(
     json: Json = False,
 ) -> None:
     """List the kinds of nodes, devices and links, or explain one."""
-    from netlab.cli.listing import kind_texts
+    from netlab.cli.kinds import kind_texts
 
     renderer(json).kinds(kind_texts(name))
 
@@ -303,7 +302,7 @@ def init(
     ],
 ) -> None:
     """Write a first topology, NAME.yaml, to start from."""
-    from netlab.cli.listing import first_topology
+    from netlab.cli.kinds import first_topology
 
     path = Path(f"{name}.yaml")
     text = first_topology(name)
@@ -319,7 +318,7 @@ def init(
 
 @app.command()
 def script(file: File) -> None:
-    """Print the lab as a shell script of ip commands, for where netlab is not."""
+    """Print a lab as a shell script, for where netlab is not."""
     from netlab.cli.work import read
     from netlab.kernel.script import ScriptKernel
     from netlab.lab.apply import write
@@ -334,8 +333,8 @@ def script(file: File) -> None:
 
 @app.command()
 def gc(json: Json = False) -> None:
-    """Sweep what a reboot, a crash or a namespace deleted by hand left behind."""
-    from netlab.cli.work import ground, state_directory
+    """Sweep what a reboot, a crash or `ip netns del` left."""
+    from netlab.cli.work import ground
     from netlab.lab import lifecycle
     from netlab.lab.interrupt import watched
     from netlab.lab.state import strays

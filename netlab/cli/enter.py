@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NoReturn
 
-from netlab.cli.work import inode_of, lab_name, nodes_of, state_directory
+from netlab.cli.which import inode_of, lab_name, nodes_of, state_directory
 
 
 def exec_one(lab: str, node: str, argv: Sequence[str]) -> NoReturn:

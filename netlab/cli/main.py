@@ -1,4 +1,4 @@
-"""The `netlab` command. The way into a node is taken before typer is even loaded."""
+"""The `netlab` command. What is asked often is answered before typer is even loaded."""
 
 from __future__ import annotations
 
@@ -9,43 +9,114 @@ from netlab.errors import NetlabError
 
 
 def main() -> None:
+    _open_what_is_closed()
     sys.exit(run(sys.argv[1:]))
 
 
 def run(argv: list[str]) -> int:
     """The exit code. Only a bug ends in a traceback."""
     try:
-        if argv[:1] == ["exec"] and _is_plain(argv[1:]):
-            from netlab.cli.enter import run as enter
-
-            return enter(argv[1], argv[2:], False)
-        from netlab.cli.app import run as whole
-
-        return whole(argv)
+        code = _run(argv)
+        sys.stdout.flush()
+        return code
     except NetlabError as failure:
-        from netlab.cli.app import renderer
+        from netlab.cli.which import renderer
 
-        renderer("--json" in _before_dashes(argv)).failure(failure)
+        renderer(_wants_json(argv)).failure(failure)
         return failure.exit_code
-    except BrokenPipeError:
-        # whoever read has gone: nothing more is to be said, also not at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 141
+    except OSError as problem:
+        return _unsaid(problem)
     except KeyboardInterrupt:
         return 130
 
 
-def _is_plain(words: list[str]) -> bool:
-    """``LAB NODE -- COMMAND``: no option that typer would have to read."""
-    before = _before_dashes(words)
+def installed_version() -> str:
+    from importlib.metadata import version
+
+    return version("netlab")
+
+
+def _run(argv: list[str]) -> int:
+    """The plain forms of what is asked often here, all else in typer's hands."""
+    match argv:
+        case ["exec", lab, *words] if _is_plain_exec(argv):
+            from netlab.cli import enter
+
+            return enter.run(lab, words, False)
+        case ["--version"]:
+            print(f"netlab {installed_version()}")  # noqa: T201
+        case ["ls", *options] if _is_plain(argv, 0, 0):
+            from netlab.cli import look
+
+            look.labs("--json" in options)
+        case ["show", *words] if _is_plain(argv, 1, 2):
+            from netlab.cli import look
+
+            lab, *node = (word for word in words if word != "--json")
+            look.show(lab, node[0] if node else None, "--json" in words)
+        case _:
+            from netlab.cli.app import run as whole
+
+            return whole(argv)
+    return 0
+
+
+def _is_plain_exec(argv: list[str]) -> bool:
+    """``exec LAB NODE… -- COMMAND``: no option that typer would have to read."""
+    before = _before_dashes(argv)
     options = any(word.startswith("-") for word in before)
-    return (
-        len(before) > 1 and before != words and not options and "NETLAB_EXEC_ALL" not in os.environ
-    )
+    return len(before) > 2 and before != argv and not options and not _is_set(argv[0])
+
+
+def _is_plain(argv: list[str], least: int, most: int) -> bool:
+    """So many words, and no option but ``--json``."""
+    words = [word for word in argv[1:] if word != "--json"]
+    options = any(word.startswith("-") for word in words)
+    return least <= len(words) <= most and not options and not _is_set(argv[0])
+
+
+def _is_set(command: str) -> bool:
+    """Whether a variable stands for an option of the command."""
+    return any(name.startswith(f"NETLAB_{command.upper()}_") for name in os.environ)
+
+
+def _wants_json(argv: list[str]) -> bool:
+    command = next((word for word in argv if not word.startswith("-")), "")
+    variable = os.environ.get(f"NETLAB_{command.upper()}_JSON", "")
+    return "--json" in _before_dashes(argv) or variable.lower() in TRUE
+
+
+TRUE = {"1", "true", "t", "yes", "y", "on"}
+"""As click reads a variable."""
 
 
 def _before_dashes(words: list[str]) -> list[str]:
     return words[: words.index("--")] if "--" in words else words
+
+
+def _open_what_is_closed() -> None:
+    """Else a socket of ours would become standard output."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def _unsaid(problem: OSError) -> int:
+    """The exit code where standard output takes no more; any other problem goes on."""
+    try:
+        sys.stdout.flush()
+    except OSError as refusal:
+        # also not at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(refusal, BrokenPipeError):
+            return 141
+        print(f"standard output: {refusal.strerror}", file=sys.stderr)  # noqa: T201
+        return 1
+    raise problem
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""From words on the command line to the rooms: which lab, which file, which machine."""
+"""From words on the command line to the rooms: which file, which machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from netlab.errors import CommandFailed, KernelRefused, LabNotFound, TopologyError, UsageError
+from netlab.cli.which import state_directory
+from netlab.errors import CommandFailed, KernelRefused, TopologyError, UsageError
 
 if TYPE_CHECKING:
     from netlab.devices import DeviceKind
@@ -18,14 +19,9 @@ if TYPE_CHECKING:
     from netlab.nodes import NodeKind
     from netlab.plan.compile import Compiled
 
-STATE = "NETLAB_STATE"
-"""The variable that moves the state directory, for tests and for machines without /run."""
 
-
-def state_directory() -> str:
-    from netlab.kernel.enter import STATE as usual
-
-    return os.environ.get(STATE) or usual
+STDIN = "/dev/stdin"
+"""The file that is meant by `-`."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +58,7 @@ def read(file: str) -> Read:
     from netlab.plan.check import check
     from netlab.plan.compile import compile_topology
 
+    file = STDIN if file == "-" else file
     text = _text(file)
     kinds = catalogs()
     loaded = load(
@@ -99,9 +96,12 @@ def _is_doubtful(path: tuple[str | int, ...], loaded: Loaded) -> bool:
 
 
 def _text(file: str) -> bytes:
+    """No more than shows that it is too much: /dev/zero never ends."""
+    from netlab.model.source import MOST_BYTES
+
     try:
         with open(file, "rb") as source:
-            return source.read()
+            return source.read(4 * MOST_BYTES)
     except OSError as problem:
         raise UsageError(f"{file}: {problem.strerror}") from None
 
@@ -124,23 +124,6 @@ def located(failure: Exception, read: Read) -> Exception:
     return failure
 
 
-def lab_name(lab_or_file: str) -> str:
-    """A lab goes by its name, or by its file: the one it is up from, else what the file says."""
-    if "/" not in lab_or_file and not lab_or_file.endswith((".yaml", ".yml")):
-        return lab_or_file
-    from netlab.lab import journal, state
-
-    path = os.path.realpath(lab_or_file)
-    for lab in state.labs(state_directory()):
-        raw = state.read_journal(state_directory(), lab)
-        found = journal.summary_of(raw) if raw else None
-        if found and os.path.realpath(found[0].file) == path:
-            return lab
-    if not os.path.exists(lab_or_file):
-        raise LabNotFound(f"no lab is up from {lab_or_file}", hint="`netlab ls` tells which are")
-    return read(lab_or_file).wanted.lab
-
-
 def ground(
     stop: Callable[[], bool] = lambda: False,
     progress: Callable[[int, int], object] = lambda done, of: None,
@@ -150,45 +133,3 @@ def ground(
 
     state = state_directory()
     return Ground(LinuxMachine(state), state, stop, progress)
-
-
-def inode_of(lab: str, node: str) -> int:
-    """By which a node's namespace is known to be the lab's; the journal is searched, not read.
-
-    Raises LabNotFound with what would be right.
-    """
-    from netlab.lab import state
-
-    raw = state.read_journal(state_directory(), lab)
-    if raw is None:
-        raise LabNotFound(f"no lab {lab} is up{_meant(lab, state.labs(state_directory()))}")
-    mark = f'"{lab}.{node}":'.encode()
-    at = raw.rfind(mark)
-    if at < 0:
-        raise LabNotFound(f"lab {lab} has no node {node}{_meant(node, nodes_of(lab))}")
-    start = at + len(mark)
-    return int(raw[start : start + 20].lstrip().split(b",")[0].split(b"}")[0])
-
-
-def nodes_of(lab: str) -> list[str]:
-    """Of a lab that is up or half-built, in the file's order."""
-    from netlab.lab import journal, state
-
-    raw = state.read_journal(state_directory(), lab)
-    found = journal.summary_of(raw) if raw else None
-    if found is None or raw is None:
-        raise LabNotFound(f"no lab {lab} is up{_meant(lab, state.labs(state_directory()))}")
-    if found[1] is not None:
-        return list(found[1].nodes)
-    whole = journal.read(raw)
-    held = whole.inventory.values() if whole else ()
-    return [r.ns.partition(".")[2] for r in held if r.key[0] == "namespace"]
-
-
-def _meant(word: str, known: list[str]) -> str:
-    from difflib import get_close_matches
-
-    close = get_close_matches(word, known, 1)
-    if close:
-        return f"; did you mean {close[0]}?"
-    return f" ({', '.join(known[:8])})" if known else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import IO, Any
 
@@ -45,10 +45,24 @@ class JsonRenderer:
         ]
         self._put({"lab": lab, "new": road.is_new, "lost": list(road.lost), "steps": steps})
 
-    def down(self, done: Done) -> None:
-        nodes = list(done.summary.nodes)
-        seconds = round(done.seconds, 6)
-        self._put({"lab": done.lab, "nodes": nodes, "seconds": seconds, "notes": list(done.notes)})
+    def down(
+        self, labs: Sequence[Done], failures: Mapping[str, NetlabError] | None = None
+    ) -> None:
+        gone: list[dict[str, Any]] = [
+            {
+                "lab": done.lab,
+                "nodes": list(done.summary.nodes),
+                "seconds": round(done.seconds, 6),
+                "notes": list(done.notes),
+            }
+            for done in labs
+        ]
+        if failures is None:
+            self._put(gone[0])
+            return
+        self._put([*gone, *({"lab": lab, "error": _error(f)} for lab, f in failures.items())])
+        for lab, failure in failures.items():
+            print(f"{lab}: {failure}", file=self._err)
 
     def labs(self, lines: Sequence[LabLine]) -> None:
         self._put([asdict(line) for line in lines])
@@ -60,7 +74,9 @@ class JsonRenderer:
         self._put({"lab": portrait.lab, **asdict(node)})
 
     def checked(self, files: Sequence[Checked]) -> None:
-        self._put([asdict(file) for file in files])
+        self._put(
+            [{**asdict(file), "problems": [p._asdict() for p in file.problems]} for file in files]
+        )
 
     def features(self, kernel: str, features: Sequence[Feature]) -> None:
         self._put({"kernel": kernel, "features": [asdict(f) for f in features]})
@@ -72,21 +88,25 @@ class JsonRenderer:
         self._put(list(sentences))
 
     def failure(self, failure: NetlabError) -> None:
-        problems = failure.problems if isinstance(failure, TopologyError) else ()
-        error: dict[str, Any] = {
-            "kind": type(failure).__name__,
-            "message": str(failure),
-            "hint": failure.hint,
-            "exit": failure.exit_code,
-        }
-        if problems:
-            error["problems"] = [asdict(p) for p in problems]
-        self._put({"error": error})
+        self._put({"error": _error(failure)})
         print(failure, file=self._err)
 
     def _put(self, document: object) -> None:
         json.dump(document, self._out, ensure_ascii=False, indent=2)
         self._out.write("\n")
+
+
+def _error(failure: NetlabError) -> dict[str, Any]:
+    error: dict[str, Any] = {
+        "kind": type(failure).__name__,
+        "message": str(failure),
+        "hint": failure.hint,
+        "notes": list(getattr(failure, "__notes__", ())),
+        "exit": failure.exit_code,
+    }
+    if isinstance(failure, TopologyError):
+        error["problems"] = [p._asdict() for p in failure.problems]
+    return error
 
 
 def _portrait(portrait: Portrait) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import IO, TYPE_CHECKING
 
 from netlab.errors import NetlabError, TopologyError
@@ -53,11 +53,19 @@ class TextRenderer:
         self._say(f"{lab}: {count(len(road.plan), 'step')}" + (", none taken yet"))
         self._steps(road, felt, most=len(road.plan))
 
-    def down(self, done: Done) -> None:
-        for note in done.notes:
-            self._say(f"{done.lab}: {note}", "yellow")
-        size = count(len(done.summary.nodes), "node") if done.summary.nodes else "what there was"
-        self._say(f"{done.lab} is down: {size} in {duration(done.seconds)}", "green")
+    def down(
+        self, labs: Sequence[Done], failures: Mapping[str, NetlabError] | None = None
+    ) -> None:
+        for done in labs:
+            for note in done.notes:
+                self._say(f"{done.lab}: {note}", "yellow")
+            nodes = done.summary.nodes
+            size = count(len(nodes), "node") if nodes else "what there was"
+            self._say(f"{done.lab} is down: {size} in {duration(done.seconds)}", "green")
+        for failure in (failures or {}).values():
+            self.failure(failure)
+        if not (labs or failures):
+            self._say("no lab is up", "dim")
 
     def labs(self, lines: Sequence[LabLine]) -> None:
         if not lines:

@@ -1,4 +1,4 @@
-"""What `ls`, `kinds` and `init` have to say."""
+"""What `kinds` and `init` have to say."""
 
 from __future__ import annotations
 
@@ -6,33 +6,9 @@ import inspect
 import re
 import sys
 
-from netlab.cli.work import catalogs, ground, state_directory
+from netlab.cli.work import catalogs
 from netlab.errors import UsageError
-from netlab.lab import journal, state
-from netlab.render.base import KindText, LabLine
-
-
-def lines() -> list[LabLine]:
-    """Of each lab the first and the last line of its journal."""
-    here = state_directory()
-    boot = ground().machine.boot
-    return [_line(lab, state.read_journal(here, lab), boot) for lab in state.labs(here)]
-
-
-def _line(lab: str, raw: bytes | None, boot: str) -> LabLine:
-    try:
-        found = journal.summary_of(raw) if raw else None
-    except (ValueError, KeyError, TypeError):
-        return LabLine(lab, "unreadable")
-    if found is None:
-        return LabLine(lab, "half-built")
-    header, summary = found
-    if header.boot != boot:
-        return LabLine(lab, "lost", file=header.file)
-    if summary is None:
-        return LabLine(lab, "half-built", file=header.file)
-    size = len(summary.nodes), summary.links
-    return LabLine(lab, "up", *size, summary.since, header.file, summary.description)
+from netlab.render.base import KindText
 
 
 def kind_texts(name: str | None) -> list[KindText]:

@@ -1,0 +1,53 @@
+"""`netlab ls` and `netlab show`: what is up, read from the journals alone."""
+
+from __future__ import annotations
+
+from netlab.cli.which import inode_of, lab_name, no_such_lab, renderer, state_directory
+from netlab.errors import LabNotFound, StateRefused
+from netlab.kernel.machine import LinuxMachine
+from netlab.lab import journal, state
+from netlab.render.base import LabLine
+
+
+def show(lab_or_file: str, node: str | None, json: bool) -> None:
+    from netlab.lab import lifecycle
+    from netlab.lab.portrait import portrait
+
+    lab = lab_name(lab_or_file)
+    here = lifecycle.Ground(LinuxMachine(state_directory()), state_directory())
+    found = lifecycle.read(here, lab)
+    if found is None:
+        no_such_lab(lab)
+    lost = lifecycle.lost_namespaces(here, found)
+    picture = portrait(found.header, found.summary, found.inventory, found.inodes, lost)
+    if node is None:
+        renderer(json).lab(picture)
+        return
+    if node not in picture.nodes:
+        inode_of(lab, node)  # raises, with what would be right
+        raise LabNotFound(f"lab {lab} has no node {node} any more")
+    renderer(json).node(picture, picture.nodes[node])
+
+
+def labs(json: bool) -> None:
+    """Of each lab the first and the last line of its journal."""
+    here = state_directory()
+    boot = LinuxMachine(here).boot
+    renderer(json).labs([_line(here, lab, boot) for lab in state.labs(here)])
+
+
+def _line(here: str, lab: str, boot: str) -> LabLine:
+    try:
+        raw = state.read_journal(here, lab)
+        found = journal.summary_of(raw) if raw else None
+    except StateRefused:
+        return LabLine(lab, "unreadable")
+    if found is None:
+        return LabLine(lab, "half-built")
+    header, summary = found
+    if header.boot != boot:
+        return LabLine(lab, "lost", file=header.file)
+    if summary is None:
+        return LabLine(lab, "half-built", file=header.file)
+    size = len(summary.nodes), summary.links
+    return LabLine(lab, "up", *size, summary.since, header.file, summary.description)

@@ -1,0 +1,108 @@
+"""What the words mean: which lab, which node, which renderer. Loads next to nothing.
+
+A node's inode is found by searching the journal's text, so that `netlab exec` in a lab of 1,000
+nodes starts as fast as in one of two.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from netlab.errors import LabNotFound
+from netlab.kernel.enter import STATE as USUAL_STATE
+from netlab.lab import state
+
+if TYPE_CHECKING:
+    from netlab.render.base import Renderer
+
+STATE = "NETLAB_STATE"
+"""The variable that moves the state directory, for tests and for machines without /run."""
+
+
+WHICH_ARE = "`netlab ls` tells which are"
+
+
+def state_directory() -> str:
+    return os.environ.get(STATE) or USUAL_STATE
+
+
+def renderer(as_json: bool) -> Renderer:
+    if as_json:
+        from netlab.render.json import JsonRenderer
+
+        return JsonRenderer(sys.stdout, sys.stderr)
+    from netlab.render.text import TextRenderer
+
+    return TextRenderer(sys.stdout, sys.stderr)
+
+
+def lab_name(lab_or_file: str) -> str:
+    """A lab goes by its name, or by its file: the one it is up from, else what the file says.
+
+    Raises LabNotFound for a file that no lab is up from.
+    """
+    if "/" in lab_or_file or lab_or_file.endswith((".yaml", ".yml")):
+        return _lab_of(lab_or_file)
+    if lab_or_file in ("", ".", ".."):
+        no_such_lab(repr(lab_or_file))
+    return lab_or_file
+
+
+def _lab_of(file: str) -> str:
+    from netlab.lab import journal
+
+    path = os.path.realpath(file)
+    for lab in state.labs(state_directory()):
+        raw = state.read_journal(state_directory(), lab)
+        found = journal.summary_of(raw) if raw else None
+        if found and os.path.realpath(found[0].file) == path:
+            return lab
+    if not os.path.isfile(file):
+        raise LabNotFound(f"no lab is up from {file}", hint=WHICH_ARE)
+    from netlab.cli.work import read
+
+    return read(file).wanted.lab
+
+
+def inode_of(lab: str, node: str) -> int:
+    """By which a node's namespace is known to be the lab's. Raises LabNotFound."""
+    raw = state.read_journal(state_directory(), lab)
+    if raw is None:
+        no_such_lab(lab)
+    mark = f'"{lab}.{node}":'.encode()
+    at = raw.rfind(mark)
+    if at < 0:
+        raise LabNotFound(f"lab {lab} has no node {node}{_meant(node, nodes_of(lab))}")
+    start = at + len(mark)
+    return int(raw[start : start + 20].lstrip().split(b",")[0].split(b"}")[0])
+
+
+def nodes_of(lab: str) -> list[str]:
+    """Of a lab that is up or half-built, in the file's order. Raises LabNotFound."""
+    from netlab.lab import journal
+
+    raw = state.read_journal(state_directory(), lab)
+    found = journal.summary_of(raw) if raw else None
+    if found is None or raw is None:
+        no_such_lab(lab)
+    if found[1] is not None:
+        return list(found[1].nodes)
+    whole = journal.read(raw)
+    held = whole.inventory.values() if whole else ()
+    return [r.ns.partition(".")[2] for r in held if r.key[0] == "namespace"]
+
+
+def no_such_lab(lab: str) -> NoReturn:
+    raise LabNotFound(
+        f"no lab {lab} is up{_meant(lab, state.labs(state_directory()))}",
+        hint=WHICH_ARE,
+    )
+
+
+def _meant(word: str, known: list[str]) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(word, known, 1)
+    return f"; did you mean {close[0]}?" if close else ""
