@@ -10,19 +10,23 @@ JUDGES := iproute2 iputils-ping tcpdump nftables ethtool
 need-root:
 	@[ "$$(id -u)" = 0 ] || { echo "netlab makes network namespaces, which needs root: run 'sudo make $(MAKECMDGOALS)'"; exit 3; }
 
-$(VENV)/.ready: pyproject.toml
+$(VENV)/.ready: pyproject.toml | need-root
+	@echo "setting up $(VENV) …"
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q --disable-pip-version-check -e '.[dev]'
-	touch $@
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install -q --disable-pip-version-check --root-user-action=ignore -e '.[dev]'
+	@touch $@
 
 .stamp-judges:
 	@missing=; for tool in ip ping tcpdump nft ethtool; do command -v $$tool >/dev/null || missing=yes; done; \
 	if [ -n "$$missing" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(JUDGES); fi
 	touch $@
 
+demo: need-root $(VENV)/.ready
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python demo/demo.py
+
 check: need-root $(VENV)/.ready
-	$(BIN)/ruff check netlab tests
+	$(BIN)/ruff check netlab tests demo docs topologies
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
