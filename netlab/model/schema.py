@@ -45,7 +45,7 @@ def schema(
     for name, body in made.items():
         properties = body["properties"]
         if name.startswith("node "):
-            properties["interfaces"]["additionalProperties"] = {"anyOf": [*device["anyOf"], NULL]}
+            _under_names(properties["interfaces"], {"anyOf": [*device["anyOf"], NULL]})
             file = properties["files"]["additionalProperties"]
             properties["files"]["additionalProperties"] = {"anyOf": [{"type": "string"}, file]}
         if name.startswith("link "):
@@ -61,7 +61,7 @@ def schema(
 
 def _document(top: Schema, node: Schema, link: Schema, long_link: Schema) -> Schema:
     properties: Schema = top["properties"]
-    properties["nodes"]["additionalProperties"] = {"anyOf": [*node["anyOf"], NULL]}
+    _under_names(properties["nodes"], {"anyOf": [*node["anyOf"], NULL]})
     properties["links"]["items"] = link
     properties["addressing"] = {"anyOf": [properties["addressing"], {"const": "none"}]}
     loose: Schema = {"type": "object", "description": "Settings as of a node, all optional."}
@@ -88,6 +88,13 @@ def _of_kind(body: Schema, kind: str, usual: bool) -> Schema:
     properties = {**body["properties"], "kind": {"const": kind, "description": about}}
     required = [*body.get("required", []), *([] if usual else ["kind"])]
     return {**body, "properties": properties, "required": required}
+
+
+def _under_names(table: Schema, value: Schema) -> None:
+    """The names keep their pattern; what stands under them is any of the kinds."""
+    (pattern,) = table["patternProperties"]
+    table["patternProperties"] = {pattern: value}
+    table["additionalProperties"] = False
 
 
 def _endpoints(pair: Schema) -> Schema:
