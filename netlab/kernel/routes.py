@@ -11,6 +11,7 @@ from netlab.kernel.rtnetlink import (
     CREATE,
     EXCL,
     FAMILIES,
+    IP6_RT_PRIO_USER,
     NEW,
     REPLACE,
     ROUTE_TYPES,
@@ -92,9 +93,13 @@ def _gateway(version: int, gateway: int, name: str) -> list[tuple[str, Any]]:
 
 
 def del_route(to: str, kind: str, table: int, metric: int) -> Request:
-    """Only one that netlab wrote: its protocol says so."""
+    """Only one that netlab wrote: its protocol says so.
+
+    No metric means any to the kernel (net/ipv6/route.c, ip6_route_del), so IPv6's own is named.
+    """
     destination, _, length = to.partition("/")
     version = version_of(destination)
+    metric = metric or (IP6_RT_PRIO_USER if version == 6 else 0)
     shape = _gone_route(version, int(length), ROUTE_TYPES[kind], bool(metric))
     return RTM_DELROUTE, 0, shape(to=destination, table=table, metric=metric)
 

@@ -11,6 +11,7 @@ RTM_NEWRULE, RTM_DELRULE = 32, 33
 RT_SCOPE_LINK, RT_SCOPE_HOST, RT_SCOPE_NOWHERE = 253, 254, 255
 RTPROT_STATIC = 4
 RTNH_F_ONLINK = 4
+IP6_RT_PRIO_USER = 1024  # net/ipv6.h: the metric of an IPv6 route that is given none
 ROUTE_TYPES = {"unicast": 1, "blackhole": 6, "unreachable": 7, "prohibit": 8, "throw": 9}
 
 # linux/netlink.h

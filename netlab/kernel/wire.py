@@ -12,7 +12,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 NLM_F_REQUEST = 1
@@ -155,13 +155,11 @@ def _collect(sock: socket.socket) -> tuple[list[bytes], bool]:
         while at + 16 <= len(data):
             length, kind, flags, _, _ = _HEADER.unpack_from(data, at)
             whole = whole and not flags & NLM_F_DUMP_INTR
-            if kind == NLMSG_DONE:
-                return found, whole
-            if kind == NLMSG_ERROR:
+            if kind in (NLMSG_DONE, NLMSG_ERROR):
+                # a list that broke off ends with DONE as well (netlink_dump_done)
                 number = -struct.unpack_from("=i", data, at + 16)[0]
-                raise OSError(number, _words(data, at, length, flags, number))
+                if number > 0:
+                    raise OSError(number, _words(data, at, length, flags, number))
+                return found, whole
             found.append(data[at : at + length])
             at += (length + 3) & ~3
-
-
-Job = Callable[[], object]
