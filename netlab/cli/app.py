@@ -43,6 +43,17 @@ def _nodes(ctx: typer.Context, incomplete: str) -> list[str]:
         return []
 
 
+def _processes(ctx: typer.Context, incomplete: str) -> list[str]:
+    from netlab.kernel.supervisor.record import all_of
+
+    try:
+        lab = lab_name(ctx.params.get("lab") or "")
+    except NetlabError:
+        return []
+    names = [f"{r.node}/{r.name}" for r in all_of(f"{state_directory()}/{lab}")]
+    return [name for name in names if name.startswith(incomplete)]
+
+
 Version = Annotated[
     bool,
     # NETLAB_VERSION is a likely name for the version that somebody else wants to install
@@ -342,3 +353,56 @@ def gc(json: Json = False) -> None:
     with watched():
         sentences = [lifecycle.sweep(ground(), lab) for lab in strays(state_directory())]
     renderer(json).swept([s for s in sentences if s])
+
+
+Which = Annotated[
+    str,
+    typer.Argument(
+        metavar="NODE[/PROCESS]",
+        help="A process, or all of a node.",
+        autocompletion=_processes,
+        show_default=False,
+    ),
+]
+
+
+@app.command()
+def logs(
+    lab: Lab,
+    which: Which = "",
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with what is still to be said.")
+    ] = False,
+    since: Annotated[
+        str, typer.Option("--since", metavar="TIME", help="Only of so long ago: 10s, 5min, 1h.")
+    ] = "",
+    json: Annotated[bool, typer.Option("--json", help="One JSON document a line.")] = False,
+) -> None:
+    """Print what the processes of a lab have said."""
+    from netlab.cli import processes
+
+    processes.logs(lab, which, follow, since, json)
+
+
+@app.command()
+def start(lab: Lab, which: Which, json: Json = False) -> None:
+    """Start a process that was stopped or has ended, and wait until it is ready."""
+    from netlab.cli import processes
+
+    processes.control(lab, which, "start", json)
+
+
+@app.command()
+def stop(lab: Lab, which: Which, json: Json = False) -> None:
+    """Stop a process: it is asked to end, and killed after its grace."""
+    from netlab.cli import processes
+
+    processes.control(lab, which, "stop", json)
+
+
+@app.command()
+def restart(lab: Lab, which: Which, json: Json = False) -> None:
+    """Stop a process, start it again, and wait until it is ready."""
+    from netlab.cli import processes
+
+    processes.control(lab, which, "restart", json)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NoReturn
-
 from netlab.cli.which import inode_of, lab_name, nodes_of, state_directory
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # see netlab.errors
+    from collections.abc import Sequence
+    from typing import NoReturn
 
 
 def exec_one(lab: str, node: str, argv: Sequence[str]) -> NoReturn:

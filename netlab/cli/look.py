@@ -5,7 +5,7 @@ from __future__ import annotations
 from netlab.cli.which import inode_of, lab_name, no_such_lab, renderer, state_directory
 from netlab.errors import LabNotFound, StateRefused
 from netlab.kernel.machine import LinuxMachine
-from netlab.lab import journal, state
+from netlab.lab import glance, state
 from netlab.render.base import LabLine
 
 
@@ -39,7 +39,7 @@ def labs(json: bool) -> None:
 def _line(here: str, lab: str, boot: str) -> LabLine:
     try:
         raw = state.read_journal(here, lab)
-        found = journal.summary_of(raw) if raw else None
+        found = glance.summary_of(raw) if raw else None
     except StateRefused:
         return LabLine(lab, "unreadable")
     if found is None:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from contextlib import suppress
 
-from netlab.errors import LabNotFound
-from netlab.kernel.enter import STATE as USUAL_STATE
+from netlab.errors import LabNotFound, StateRefused
 from netlab.lab import state
 
-if TYPE_CHECKING:
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # see netlab.errors
+    from typing import NoReturn
+
     from netlab.render.base import Renderer
 
 STATE = "NETLAB_STATE"
@@ -25,7 +27,9 @@ WHICH_ARE = "`netlab ls` tells which are"
 
 
 def state_directory() -> str:
-    return os.environ.get(STATE) or USUAL_STATE
+    from netlab.kernel.enter import STATE as usual
+
+    return os.environ.get(STATE) or usual
 
 
 def renderer(as_json: bool) -> Renderer:
@@ -51,12 +55,14 @@ def lab_name(lab_or_file: str) -> str:
 
 
 def _lab_of(file: str) -> str:
-    from netlab.lab import journal
+    from netlab.lab import glance
 
     path = os.path.realpath(file)
     for lab in state.labs(state_directory()):
-        raw = state.read_journal(state_directory(), lab)
-        found = journal.summary_of(raw) if raw else None
+        found = None
+        with suppress(StateRefused):  # what cannot be read is another lab's trouble
+            raw = state.read_journal(state_directory(), lab)
+            found = glance.summary_of(raw) if raw else None
         if found and os.path.realpath(found[0].file) == path:
             return lab
     if not os.path.isfile(file):
@@ -81,10 +87,10 @@ def inode_of(lab: str, node: str) -> int:
 
 def nodes_of(lab: str) -> list[str]:
     """Of a lab that is up or half-built, in the file's order. Raises LabNotFound."""
-    from netlab.lab import journal
+    from netlab.lab import glance, journal
 
     raw = state.read_journal(state_directory(), lab)
-    found = journal.summary_of(raw) if raw else None
+    found = glance.summary_of(raw) if raw else None
     if found is None or raw is None:
         no_such_lab(lab)
     if found[1] is not None:

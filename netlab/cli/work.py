@@ -72,7 +72,7 @@ def read(file: str) -> Read:
     topology = loaded.topology
     if topology is None:
         raise TopologyError(file, tuple(problems))
-    compiled = compile_topology(topology, kinds)
+    compiled = compile_topology(topology, kinds, os.path.dirname(os.path.abspath(file)))
     for finding in check(topology, compiled, kinds.devices):
         if not _is_doubtful(finding.path, loaded):
             problems.append(loaded.problem(finding.path, finding.message, finding.hint))

@@ -144,10 +144,10 @@ def _enter(node: str, inode: int | None, lab_dir: str, netns_path: str) -> dict[
     finally:
         os.close(namespace)
     told = {"NETLAB_LAB": lab, "NETLAB_NODE": node}
-    return {**_callers_environment(), **dict(entry["env"]), **told}
+    return {**callers_environment(), **dict(entry["env"]), **told}
 
 
-def _callers_environment() -> dict[str, str]:
+def callers_environment() -> dict[str, str]:
     """Without the LC_CTYPE that Python gives itself where the locale is C (PEP 538)."""
     environment = dict(os.environ)
     with open("/proc/self/environ", "rb") as file:

@@ -33,6 +33,10 @@ class Indexes:
         self._next[ns] += 1
         return index
 
+    def doubt(self) -> None:
+        """Ask again: a queue has been cut short."""
+        self._known.clear()
+
     def forget(self, ns: str, name: str) -> None:
         self._names(ns).pop(name, None)
 
@@ -43,7 +47,8 @@ class Indexes:
             except (FileNotFoundError, KernelRefused):  # whoever adds something there is told
                 found = {}
             self._known[ns] = found
-            self._next[ns] = max([FIRST - 1, *found.values()]) + 1
+            used = [index + 1 for index in found.values()]
+            self._next[ns] = max([self._next.get(ns, FIRST), *used])
         return self._known[ns]
 
     def _ask(self, ns: str) -> dict[str, int]:

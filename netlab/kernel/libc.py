@@ -66,10 +66,29 @@ def unmount(target: str) -> None:
     _check(_libc.umount2(os.fsencode(target), 0), target)
 
 
+def become_subreaper() -> None:
+    """Orphans of one's children become one's own children (PR_SET_CHILD_SUBREAPER, prctl(2))."""
+    _check(_libc.prctl(36, 1, 0, 0, 0), "prctl")
+
+
+def inotify_init() -> int:
+    """A non-blocking descriptor that children do not get (inotify(7))."""
+    return _checked(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC), "inotify")
+
+
+def inotify_add_watch(fd: int, path: str, mask: int) -> int:
+    return _checked(_libc.inotify_add_watch(fd, os.fsencode(path), mask), path)
+
+
 def default_signals() -> None:
     """What Python ignores for itself; what the caller chose to ignore (nohup) stays ignored."""
     for number in _IGNORED_BY_PYTHON:
         _libc.signal(number, None)
+
+
+def _checked(result: int, subject: str) -> int:
+    _check(result, subject)
+    return result
 
 
 def _check(result: int, subject: str) -> None:

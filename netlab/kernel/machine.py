@@ -7,10 +7,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from netlab.errors import MachineLacks
 from netlab.kernel import enter, libc, names
-from netlab.kernel.port import Kernel
+from netlab.kernel.port import Kernel, Running
+
+if TYPE_CHECKING:
+    from netlab.kernel.supervisor.record import Record
 
 SETTLE_DEADLINE = 60.0
 """Seconds the kernel may take to clean up namespaces."""
@@ -51,6 +55,11 @@ class LinuxMachine:
         here = os.stat("/proc/self/ns/net").st_ino
         return next((ns for ns, inode in inodes.items() if inode == here), "")
 
+    def processes(self, lab: str) -> Mapping[tuple[str, str], Running]:
+        from netlab.kernel.supervisor.record import all_of
+
+        return {(r.node, r.name): _running(r) for r in all_of(f"{self._state}/{lab}")}
+
     def tidy(self) -> None:
         names.tidy_directory(self._netns, self._state)
 
@@ -73,6 +82,13 @@ class LinuxMachine:
         thread.join()
         if failure:
             raise failure[0]
+
+
+def _running(record: Record) -> Running:
+    """A supervisor that was killed has not written down what ended since."""
+    ended = record.state == "running" and not record.is_alive
+    state = "failed" if ended else record.state
+    return Running(state, record.pid, record.since, record.restarts, record.code)
 
 
 def _wait_for_a_canary() -> None:

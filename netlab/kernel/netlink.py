@@ -10,7 +10,7 @@ from socket import socket
 from typing import TypeVar
 
 from netlab.errors import CommandFailed, KernelRefused
-from netlab.kernel import addresses, baseline, enter, ethtool, links, routes, tuntap
+from netlab.kernel import addresses, baseline, enter, ethtool, links, programs, routes, tuntap
 from netlab.kernel.indexes import Indexes
 from netlab.kernel.namespaces import Namespaces
 from netlab.kernel.options import OPTIONS
@@ -24,6 +24,7 @@ from netlab.kernel.queues import (
     Op,
     Pair,
     Run,
+    Turn,
     perform,
     refused,
     send,
@@ -31,7 +32,7 @@ from netlab.kernel.queues import (
 from netlab.kernel.wire import open_socket
 from netlab.kernel.worker import Worker
 
-RunT = TypeVar("RunT", Nodes, Links, Names, Commands)
+RunT = TypeVar("RunT", Nodes, Links, Names, Turn, Commands)
 
 SAID_LINES = 20
 """How much of a failed command's output is worth showing."""
@@ -55,6 +56,9 @@ class NetlinkKernel:
         self._namespaces = Namespaces(netns, self._worker)
         self._indexes = Indexes(self._namespaces, self._worker)
         self._inodes: dict[str, int] = {}
+        self._programs = programs.Programs(
+            lab, state, netns, self._worker, self._namespaces, should_stop
+        )
         self._runs: list[Run] = []
         self._token: object = None
         self._base: socket | None = None
@@ -71,16 +75,25 @@ class NetlinkKernel:
 
     def flush(self) -> None:
         runs, self._runs = self._runs, []
-        for run in runs:
-            match run:
-                case Nodes():
-                    self._worker.call(lambda ops=run.ops: self._do_nodes(ops))  # type: ignore[misc]
-                case Links():
-                    self._worker.call(lambda run=run: self._do_links(run))  # type: ignore[misc]
-                case Names():
-                    self._worker.call(lambda run=run: self._do_names(run))  # type: ignore[misc]
-                case Commands():
-                    self._do_commands(run.ops)
+        try:
+            for run in runs:
+                self._do(run)
+        except BaseException:
+            self._indexes.doubt()  # what was chosen and forgotten ahead may not have come true
+            raise
+
+    def _do(self, run: Run) -> None:
+        match run:
+            case Nodes():
+                self._worker.call(lambda: self._do_nodes(run.ops))
+            case Links():
+                self._worker.call(lambda: self._do_links(run))
+            case Names():
+                self._worker.call(lambda: self._do_names(run))
+            case Turn():
+                self._do_turn(run)
+            case Commands():
+                self._do_commands(run.ops)
 
     # namespaces
 
@@ -235,6 +248,26 @@ class NetlinkKernel:
     def del_hosts(self, lab: str) -> None:
         self._add("", lambda: _remove(f"{self._lab_dir}/hosts"))
 
+    def start_supervisor(self, lab: str) -> None:
+        self._add("", self._programs.open)
+
+    def stop_supervisor(self, lab: str) -> None:
+        self._add("", self._programs.close)
+
+    def start_process(self, ns: str, name: str, spec: str, turn: int) -> None:
+        run = self._turn(turn, starts=True)
+        node, inode = ns.partition(".")[2], self._inodes.get(ns, 0)
+        run.start.append(programs.Wanted(self._token, node, name, inode, programs.parsed(spec)))
+
+    def set_process(self, ns: str, name: str, spec: str) -> None:
+        node = ns.partition(".")[2]
+        self._add("", lambda: self._programs.set(node, name, programs.parsed(spec)))
+
+    def stop_process(self, ns: str, name: str, turn: int, forget: bool = True) -> None:
+        run = self._turn(turn, starts=False, forget=forget)
+        run.stop.append((ns.partition(".")[2], name))
+        run.token = self._token
+
     def run(self, ns: str, command: str) -> None:
         self._run(Commands).ops.append(Op(self._token, lambda: self._run_line(ns, command)))
 
@@ -255,6 +288,19 @@ class NetlinkKernel:
         run = kind()
         if isinstance(last, Links) and isinstance(run, Nodes):
             run.ops, last.after = last.after, {}
+        self._runs.append(run)
+        return run
+
+    def _turn(self, number: int, *, starts: bool, forget: bool = True) -> Turn:
+        """The last run if it is of that turn and direction, else a new one."""
+        last = self._runs[-1] if self._runs else None
+        if (
+            isinstance(last, Turn)
+            and (last.number, last.forget) == (number, forget)
+            and not (last.stop if starts else last.start)
+        ):
+            return last
+        run = Turn(number, forget=forget)
         self._runs.append(run)
         return run
 
@@ -333,6 +379,16 @@ class NetlinkKernel:
             raise
         for op in run.add:
             perform([op], None)
+
+    def _do_turn(self, run: Turn) -> None:
+        try:
+            if run.stop:
+                self._programs.stop(run.stop, forget=run.forget)
+            if run.start:
+                self._programs.start(run.start)
+        except KernelRefused as problem:
+            problem.token = problem.token or run.token or next(w.token for w in run.start)
+            raise
 
     def _do_commands(self, ops: Iterable[Op]) -> None:
         for op in ops:

@@ -113,8 +113,38 @@ class Kernel(Protocol):
         """The lab's ``/etc/hosts``, shared by its nodes."""
 
     def del_hosts(self, lab: str) -> None: ...
+    def start_supervisor(self, lab: str) -> None:
+        """What looks after the lab's processes, in a process of its own."""
+
+    def stop_supervisor(self, lab: str) -> None: ...
+    def start_process(self, ns: str, name: str, spec: str, turn: int) -> None:
+        """Start it and wait until it is ready; those of one turn side by side.
+
+        ``spec`` is JSON text, see ``netlab.resources.process``. CommandFailed where it does not
+        start, or is not ready in time.
+        """
+
+    def set_process(self, ns: str, name: str, spec: str) -> None:
+        """How it is looked after from now on; it goes on running."""
+
+    def stop_process(self, ns: str, name: str, turn: int, forget: bool = True) -> None:
+        """Ask it to end, kill it after its grace; ``forget`` what is known of it."""
+
     def run(self, ns: str, command: str) -> None:
         """Run a shell line in the node and wait; a non-zero exit is ``CommandFailed``."""
+
+
+class Running(NamedTuple):
+    """A process of a lab, as it stands now."""
+
+    state: str
+    """``running``, ``exited`` with 0, ``failed``, ``waiting`` to be started again, ``stopped``."""
+    pid: int = 0
+    since: float = 0.0
+    """Seconds since the epoch, of the last change of state."""
+    restarts: int = 0
+    code: int | None = None
+    """Exit code of its last end, 128 + number for a signal; None where nobody saw one."""
 
 
 class Machine(Protocol):
@@ -135,6 +165,9 @@ class Machine(Protocol):
 
     def stands_in(self, inodes: Mapping[str, int]) -> str:
         """The namespace among these that this process is in, or ""."""
+
+    def processes(self, lab: str) -> Mapping[tuple[str, str], Running]:
+        """By node and name; what has never been started is not among them."""
 
     def tidy(self) -> None:
         """Give back what was made for labs in general, if no lab is left."""

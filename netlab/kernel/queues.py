@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from socket import socket
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from netlab.errors import KernelRefused
 from netlab.kernel.port import VethEnd
@@ -73,7 +73,18 @@ class Commands:
     ops: list[Op] = field(default_factory=list)
 
 
-Run = Nodes | Links | Names | Commands
+@dataclass
+class Turn:
+    """A run of processes to be started or stopped side by side."""
+
+    number: int = 0
+    start: list[Any] = field(default_factory=list)
+    stop: list[tuple[str, str]] = field(default_factory=list)
+    forget: bool = True
+    token: object = None
+
+
+Run = Nodes | Links | Names | Turn | Commands
 
 
 def perform(ops: Sequence[Op], sock: socket | None) -> None:

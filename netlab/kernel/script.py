@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count, groupby
 from shlex import join, quote
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from netlab.kernel.baseline import BASELINE
 from netlab.kernel.enter import NO_RESOLVER
@@ -233,6 +233,32 @@ class ScriptKernel:
         del self._hosts[lab]
         self._write("", f"rm -f /etc/netns/{quote(lab)}.*/hosts", chapter="names of the nodes")
 
+    def start_supervisor(self, lab: str) -> None:
+        """A script has none: its processes are started once, and end with their namespace."""
+
+    def stop_supervisor(self, lab: str) -> None:
+        """See ``start_supervisor``."""
+
+    def start_process(self, ns: str, name: str, spec: str, turn: int) -> None:
+        wanted = json.loads(spec)
+        lab, _, node = ns.partition(".")
+        env = [*self._env.get(ns, ()), *wanted["env"]]
+        env += [("NETLAB_LAB", lab), ("NETLAB_NODE", node), ("NETLAB_PROCESS", name)]
+        words = ["ip", "netns", "exec", ns, "env", "-C", wanted["cwd"]]
+        words += [f"{key}={value}" for key, value in env]
+        words += ["setpriv", f"--reuid={wanted['user']}", "--init-groups"] if wanted["user"] else []
+        line = f"setsid {join([*words, *wanted['argv']])} </dev/null >/dev/null 2>&1 &"
+        self._write(ns, line, *_wait_lines(ns, wanted), chapter="processes")
+
+    def set_process(self, ns: str, name: str, spec: str) -> None:
+        """Nobody looks after the processes of a script."""
+
+    def stop_process(self, ns: str, name: str, turn: int, forget: bool = True) -> None:
+        mark = quote(f"NETLAB_PROCESS={name}")
+        pids = f"$(ip netns pids {quote(ns)} 2>/dev/null)"
+        end = f'tr "\\0" "\\n" < "/proc/$pid/environ" | grep -qx {mark} && kill "$pid"'
+        self._write(ns, f"for pid in {pids}; do {end}{_IF_THERE}; done", chapter="processes")
+
     def run(self, ns: str, command: str) -> None:
         lab, _, node = ns.partition(".")
         env = [*self._env.get(ns, ()), ("NETLAB_LAB", lab), ("NETLAB_NODE", node)]
@@ -244,6 +270,24 @@ class ScriptKernel:
 
     def _write(self, ns: str, *lines: str, chapter: str = "") -> None:
         self._written += [Line(ns, line, chapter) for line in lines]
+
+
+def _wait_lines(ns: str, wanted: Mapping[str, Any]) -> Iterator[str]:
+    """Until it is ready, as far as a shell can tell."""
+    if not wanted["ready"]:
+        return
+    way, value = wanted["ready"]
+    within = ["ip", "netns", "exec", ns]
+    if way in ("tcp", "udp"):
+        test = f"{join([*within, 'ss', '-Hln' + way[0], f'sport = :{value}'])} | grep -q ."
+    elif way in ("file", "exec"):
+        test = join([*within, "sh", "-c", value if way == "exec" else f"test -e {quote(value)}"])
+    else:
+        yield f"# not waited for: {way} {value!r}"
+        return
+    tries = max(1, int(wanted["within"] * 10))
+    failed = f'{{ echo "not ready: {way} "{quote(value)} >&2; exit 1; }}'
+    yield f"n=0; until {test}; do n=$((n + 1)); [ $n -lt {tries} ] || {failed}; sleep 0.1; done"
 
 
 _GUARD = (

@@ -11,7 +11,7 @@ from netlab.errors import CommandFailed, Interrupted, NetlabError
 from netlab.kernel.port import Kernel
 from netlab.lab.journal import reached
 from netlab.plan.diff import Plan, Step, diff
-from netlab.resources import Inventory, Key
+from netlab.resources import Inventory, Key, Resource
 from netlab.resources.base import Stage
 
 BATCH = 500
@@ -92,7 +92,17 @@ def clearing(
     feared = Inventory([*current.values(), *subjects])
     doomed = feared.standing_on({*(r.key for r in subjects), *lost})
     sure = Inventory(r for r in feared.values() if r.key not in doomed)
-    return diff(feared, sure), sure
+    return tuple(_either(diff(feared, sure), subjects)), sure
+
+
+def _either(away: Plan, subjects: Collection[Resource]) -> Iterator[Step]:
+    """What a doubtful step changes is there as it was or as it was to be: both are deleted."""
+    faces: dict[Key, list[Resource]] = {}
+    for resource in subjects:
+        faces.setdefault(resource.key, []).append(resource)
+    for step in away:
+        yield from (Step(r, None) for r in faces.get(step.subject.key, ()) if r != step.before)
+        yield step
 
 
 def write(kernel: Kernel, plan: Plan) -> None:
@@ -135,9 +145,25 @@ def _walk_back(
 ) -> None:
     """Nothing stops it: a second refusal becomes a note on the first, and the rest goes on."""
     away, sure = clearing(current, doubtful)
-    for plan in (away, diff(sure, start)):
-        for refusal in clear(kernel, record, plan):
-            failure.add_note(f"walking back, {refusal}")
+    refusals = clear(kernel, record, away)
+    sure = _remembering(record, sure, start)
+    refusals += clear(kernel, record, diff(sure, start))
+    for refusal in refusals:
+        failure.add_note(f"walking back, {refusal}")
+
+
+def _remembering(record: Record, sure: Inventory, start: Inventory) -> Inventory:
+    """With the commands that have run in namespaces which still stand: they are not run again."""
+    there = sure.provided()
+    ran = [
+        r
+        for key, r in start.items()
+        if r.stage == Stage.COMMAND and key not in sure and there.issuperset(r.needs)
+    ]
+    if ran:
+        with suppress(OSError):  # then the next `up` runs them again
+            record.do(tuple(Step(None, r) for r in ran), {})
+    return Inventory([*sure.values(), *ran])
 
 
 def _do_anyhow(kernel: Kernel, record: Record, batch: Plan) -> list[tuple[Step, Exception]]:
@@ -149,6 +175,8 @@ def _do_anyhow(kernel: Kernel, record: Record, batch: Plan) -> list[tuple[Step, 
         refused: list[tuple[Step, Exception]] = []
     for step in batch:
         try:
+            if step.before is None and step.after is not None:  # the first try may have made it
+                _do_anyway(kernel, record, (Step(step.after, None),))
             _do_anyway(kernel, record, (step,))
         except (NetlabError, OSError) as refusal:
             refused.append((step, refusal))

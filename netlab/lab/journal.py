@@ -6,7 +6,7 @@ file was then, and what ``ls`` tells, so that listing labs reads two lines. A la
 end was never acted on.
 
     {"format": 1, "lab": "ring", "boot": "9f…", "file": "/…/ring.yaml", "digest": "b1…"}
-    {"inodes": {"ring.r1": 4026532301}, "do": [[null, ["Namespace", "ring.r1"]]]}
+    {"inodes": {"ring.r1": 4026532301}, "do": [[null, ["Namespace", "ring.r1", []]]]}
     {"up": {"since": 1700000000, "nodes": {"r1": "router"}, …}, "file": "/…/ring.yaml", …}
 """
 
@@ -14,37 +14,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from netlab.errors import StateRefused
+from netlab.lab.glance import FORMAT, Header, Summary, check_format, understanding
 from netlab.plan.diff import Plan, Step
 from netlab.resources import Inventory, Key, Resource, wire
-
-FORMAT = 1
-
-
-@dataclass(frozen=True)
-class Header:
-    lab: str
-    boot: str
-    file: str
-    digest: str
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What ``ls`` tells of a lab."""
-
-    since: float = 0.0
-    """Seconds since the epoch."""
-    nodes: Mapping[str, str] = field(default_factory=dict)
-    """Node → kind."""
-    links: int = 0
-    description: str = ""
-
 
 @dataclass(frozen=True)
 class Journal:
@@ -68,25 +44,13 @@ def read(raw: bytes) -> Journal | None:
     lines = raw.split(b"\n")[:-1]
     if not lines:
         return None
-    with _understanding():
+    with understanding():
         return _replay([json.loads(line) for line in lines])
-
-
-@contextmanager
-def _understanding() -> Iterator[None]:
-    try:
-        yield
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as problem:
-        raise StateRefused(
-            f"the journal cannot be understood ({type(problem).__name__}: {problem})",
-            hint="it was not written by this version of netlab",
-        ) from problem
 
 
 def _replay(lines: Sequence[dict[str, Any]]) -> Journal:
     first = lines[0]
-    if first["format"] != FORMAT:
-        raise ValueError(f"format {first['format']}, known is {FORMAT}")
+    check_format(first)
     file, digest = first["file"], first["digest"]
     held: dict[Any, Resource] = {}
     inodes: dict[str, int] = {}
@@ -187,19 +151,3 @@ def _write_all(fd: int, data: bytes) -> None:
 
 def _dumped(resource: Resource | None) -> list[Any] | None:
     return None if resource is None else wire.dump(resource)
-
-
-def summary_of(raw: bytes) -> tuple[Header, Summary | None] | None:
-    """By the first and the last line only. None, and raises: see ``read``."""
-    end = raw.rfind(b"\n")
-    if end < 0:
-        return None
-    with _understanding():
-        return _ends(raw[: raw.index(b"\n")], raw[raw.rfind(b"\n", 0, end) + 1 : end])
-
-
-def _ends(first_line: bytes, last_line: bytes) -> tuple[Header, Summary | None]:
-    first, last = json.loads(first_line), json.loads(last_line)
-    file, digest = last.get("file", first["file"]), last.get("digest", first["digest"])
-    header = Header(first["lab"], first["boot"], file, digest)
-    return header, Summary(**last["up"]) if "up" in last else None

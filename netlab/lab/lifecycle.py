@@ -118,7 +118,7 @@ def up(ground: Ground, wanted: Wanted) -> Done:
     Raises KernelRefused, CommandFailed, Interrupted, LabBusy, StateRefused, MachineLacks.
     """
     start = time.perf_counter()
-    with _writing(ground, wanted.lab, wanted) as (writer, found, kernel):
+    with writing(ground, wanted.lab, wanted) as (writer, found, kernel):
         _refuse_another_file(found, wanted)
         away, way = _road(ground, found, wanted.inventory)
         refusals = clear(kernel, writer, away)
@@ -174,7 +174,7 @@ def down(ground: Ground, lab: str, *, wait: bool = False) -> Done:
     known = states.read_journal(ground.state, lab)
     if known is None:
         raise LabNotFound(f"no lab {lab} is up", hint="`netlab ls` tells which are")
-    with _writing(ground, lab, None) as (writer, found, kernel):
+    with writing(ground, lab, None) as (writer, found, kernel):
         if found is None:
             writer.remove()
             return Done(lab, Road(Inventory(), (), True), notes=(ANOTHER_BOOT,))
@@ -205,7 +205,7 @@ def _refuse_from_inside(ground: Ground, found: Journal) -> None:
 
 def sweep(ground: Ground, lab: str) -> str:
     """Clear what a reboot or a hand-deleted namespace left of a lab; what was done, in words."""
-    with _writing(ground, lab, None) as (writer, found, kernel):
+    with writing(ground, lab, None) as (writer, found, kernel):
         if found is None:
             writer.remove()
             return f"{lab}: {ANOTHER_BOOT}; its files are swept"
@@ -234,7 +234,7 @@ def sweep(ground: Ground, lab: str) -> str:
 
 
 @contextmanager
-def _writing(
+def writing(
     ground: Ground, lab: str, wanted: Wanted | None
 ) -> Iterator[tuple[Writer, Journal | None, Kernel]]:
     """Be the lab's writer: its journal, open; what it says; a kernel that owns its namespaces."""

@@ -75,6 +75,7 @@ def portrait(
             inode = inodes.get(resource.name, 0)
             kind = kinds.get(name, "")
             nodes[name] = Node(name, kind, resource.name, inode, resource.name in gone)
+            nodes[name].sysctls.update(resource.defaults)
     painter = _Painter(nodes)
     for resource in inventory.values():
         painter.add(resource)

@@ -69,9 +69,10 @@ def held(state: str, lab: str, *, create: bool) -> Iterator[str | None]:
 def _lock(state: str, lab: str, create: bool) -> int | None:
     path = f"{state}/{lab}"
     while True:
+        if create:
+            _make_state(state)
         try:
             if create:
-                _make(state)
                 _make(path)
             _check(state)
             _check(path)
@@ -113,6 +114,13 @@ def _holder(inode: int) -> str:
             if len(words) > 5 and words[1] == "FLOCK" and words[5].endswith(f":{inode}"):
                 return f"process {words[4]}"
     return "another netlab process"
+
+
+def _make_state(path: str) -> None:
+    try:
+        _make(path)
+    except OSError as problem:
+        raise StateRefused(f"{path} cannot be made: {problem.strerror}") from problem
 
 
 def _make(path: str) -> None:

@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from netlab.model.processes import Process, ProcessName
 from netlab.model.words import ACidr, AnIP, APrefix, InterfaceName, LabName, Mac, NodeName
 
 
@@ -289,6 +290,9 @@ class Node(Frozen):
         {}, description="Private files, by absolute path: `{/etc/motd: {text: hello}}`."
     )
     env: dict[str, str] = Field({}, description="Environment of everything started in the node.")
+    processes: dict[ProcessName, Process] = Field(
+        {}, description="Programs that run as long as the lab is up, by name."
+    )
     exec: tuple[str, ...] = Field(
         (), description="Shell lines run once after everything is up; a non-zero exit fails `up`."
     )

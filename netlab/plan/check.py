@@ -12,6 +12,7 @@ from netlab.model.site import Nic, Path, Site
 from netlab.model.topology import Node, Route, Topology
 from netlab.model.words import IP, LEAST_IPV6_MTU
 from netlab.plan.compile import Compiled
+from netlab.plan.processes import wrong_order
 from netlab.plan.wiring import Wiring
 
 MOST_NAMED = 8
@@ -35,6 +36,8 @@ def check(
         yield from _ports(site, devices)
         yield from _routes(node, site)
         yield from _sysctls(node, site)
+    for path, message in wrong_order(topology):
+        yield Finding(path, message)
     yield from _segments(wiring)
     for site in wiring.sites.values():
         yield from _interfaces(site)

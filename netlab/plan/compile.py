@@ -11,6 +11,8 @@ from netlab.links import LinkKind
 from netlab.model.site import Nic, Path
 from netlab.model.topology import Topology
 from netlab.nodes import NodeKind
+from netlab.nodes.host import destination
+from netlab.plan.processes import processes
 from netlab.plan.routing import Attachment, routes
 from netlab.plan.wiring import Wiring, wire
 from netlab.resources import Inventory, Key
@@ -41,9 +43,10 @@ class Compiled:
     """What is asked for again: where, where first, and what."""
 
 
-def compile_topology(topology: Topology, kinds: Kinds) -> Compiled:
+def compile_topology(topology: Topology, kinds: Kinds, directory: str = "") -> Compiled:
+    """``directory`` is where the file lies: its processes start there."""
     wiring = wire(topology, kinds.nodes, kinds.devices)
-    placed = list(_resources(topology, kinds, wiring))
+    placed = list(_resources(topology, kinds, wiring, directory))
     origins: dict[Key, Path] = {}
     twice = []
     for path, resource in placed:
@@ -53,7 +56,9 @@ def compile_topology(topology: Topology, kinds: Kinds) -> Compiled:
     return Compiled(Inventory(r for _, r in placed), origins, wiring, tuple(twice))
 
 
-def _resources(topology: Topology, kinds: Kinds, wiring: Wiring) -> Iterator[Placed]:
+def _resources(
+    topology: Topology, kinds: Kinds, wiring: Wiring, directory: str
+) -> Iterator[Placed]:
     for name, node in topology.nodes.items():
         yield from kinds.nodes[node.kind].resources(node, wiring.sites[name])
     for site in wiring.sites.values():
@@ -66,13 +71,22 @@ def _resources(topology: Topology, kinds: Kinds, wiring: Wiring) -> Iterator[Pla
         yield ("nodes",), Hosts(topology.name, hosts_text(wiring))
     if topology.routing == "static":
         yield from _static(topology, kinds.nodes, wiring)
+    yield from processes(topology, directory)
 
 
 def hosts_text(wiring: Wiring) -> str:
-    """hosts(5) of the lab: every address of every node, in the order of its interfaces."""
+    """hosts(5) of the lab: every address of every node, in the order of its interfaces.
+
+    Less what means something else in every node: 127.0.0.1, fe80::1.
+    """
     lines = ["127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback"]
     for name, site in wiring.sites.items():
-        addresses = [a.ip for nic in site.nics for a in nic.addresses]
+        addresses = [
+            a.ip
+            for nic in site.nics
+            for a in nic.addresses
+            if not (a.ip.is_loopback or (a.version == 6 and a.ip.is_link_local))
+        ]
         addresses.sort(key=lambda ip: ip.version)
         lines += [f"{ip}\t{name}" for ip in addresses]
     return "\n".join(lines) + "\n"
@@ -80,8 +94,7 @@ def hosts_text(wiring: Wiring) -> str:
 
 def _static(topology: Topology, nodes: Mapping[str, NodeKind], wiring: Wiring) -> Iterator[Placed]:
     written = {
-        name: frozenset(_prefix(r.to, 4) for r in node.routes if r.table == MAIN)
-        | frozenset(_prefix(r.to, 6) for r in node.routes if r.table == MAIN)
+        name: frozenset(destination(r) for r in node.routes if r.table == MAIN)
         for name, node in topology.nodes.items()
     }
     for family in (4, 6):
@@ -97,10 +110,6 @@ def _static(topology: Topology, nodes: Mapping[str, NodeKind], wiring: Wiring) -
                 if a.version == family
             )
             yield site.path, Routing(site.ns, family, groups, over)
-
-
-def _prefix(to: object, family: int) -> str:
-    return {4: "0.0.0.0/0", 6: "::/0"}[family] if to == "default" else str(to)
 
 
 def _subnets(
@@ -132,7 +141,8 @@ def _subnets(
 
 
 def _on(nic: Nic, family: int) -> Iterator[tuple[str, str]]:
-    for address in nic.addresses:
+    """Prefixes and addresses; nothing leads to or over an interface that is switched off."""
+    for address in nic.addresses if nic.settings.up else ():
         if address.version == family:
             yield str(address.network), str(address.ip)
 

@@ -59,10 +59,15 @@ def _removals(
 
 
 def _removal_place(step: Step) -> tuple[int, str, int]:
-    """What spans the lab last, by stage; the rest by namespace, so that each is entered once."""
+    """Processes first; what spans the lab last, by stage.
+
+    The rest by namespace, so that each is entered once.
+    """
     stage = step.subject.stage
     if stage <= Stage.LINK:
         return (1 + Stage.LINK - stage, "", 0)
+    if stage == Stage.PROCESS:
+        return (-1, "", -step.subject.turn)
     return (0, step.subject.ns, -stage)
 
 
@@ -79,8 +84,8 @@ def _additions(
 
 def _addition_place(step: Step) -> tuple[int, str, int]:
     stage = step.subject.stage
-    if stage <= Stage.LINK or stage == Stage.COMMAND:
-        return (int(stage), "", 0)
+    if stage <= Stage.LINK or stage >= Stage.PROCESS:
+        return (int(stage), "", step.subject.turn)
     return (Stage.LINK + 1, step.subject.ns, int(stage))
 
 

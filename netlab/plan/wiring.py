@@ -9,7 +9,8 @@ from typing import TypeAlias
 
 from netlab.devices import DeviceKind
 from netlab.model.site import Nic, Path, Site
-from netlab.model.topology import Interface, Link, Topology
+from netlab.model.switches import spelt_switch, switch_of
+from netlab.model.topology import Interface, Link, Node, Topology
 from netlab.model.words import LEAST_IPV6_MTU, RESERVED_INTERFACES, Cidr, Prefix
 from netlab.nodes import NodeKind
 from netlab.plan.addressing import Full, Member, Segment, number
@@ -41,7 +42,7 @@ def wire(
     nics = _nics(topology, nodes, devices, names)
     groups = _segments(nics, names, devices, nodes, topology)
     addresses, full = number([g.segment for g in groups], _pools(topology), _taken(nics, groups))
-    wired = {spot: _addressed(nic, addresses) for spot, nic in nics.items()}
+    wired = {s: _addressed(nic, addresses, topology.nodes[s[0]]) for s, nic in nics.items()}
     by_node: dict[str, list[Nic]] = {name: [] for name in topology.nodes}
     for (node, _), nic in wired.items():
         by_node[node].append(nic)
@@ -249,11 +250,24 @@ def _taken(nics: Mapping[Spot, Nic], groups: Iterable[_Group]) -> Iterator[Prefi
             yield from (address.network for address in nic.addresses)
 
 
-def _addressed(nic: Nic, addresses: Mapping[Spot, tuple[Cidr, ...]]) -> Nic:
-    """Automatic addresses, less IPv6 where the mtu is too small for it."""
+def _addressed(nic: Nic, addresses: Mapping[Spot, tuple[Cidr, ...]], node: Node) -> Nic:
+    """Automatic addresses, less IPv6 where the mtu is too small for it or where it is off."""
     found = addresses.get((nic.node, nic.name))
     if found is None or found == nic.addresses:
         return nic
-    if 0 < nic.mtu < LEAST_IPV6_MTU and nic.settings.addresses is None:
+    is_automatic = nic.settings.addresses is None
+    if is_automatic and (0 < nic.mtu < LEAST_IPV6_MTU or ipv6_is_off(nic, node)):
         found = tuple(a for a in found if a.version == 4)
     return replace(nic, addresses=found)
+
+
+def ipv6_is_off(nic: Nic, node: Node) -> bool:
+    """As the interface's own switch says, else that of all, else that of new devices."""
+    switch = "disable_ipv6"
+    if not any(switch in name for name in (*node.sysctls, *nic.settings.sysctls)):
+        return False
+    said = {spelt_switch(name): value for name, value in node.sysctls.items()}
+    places = (nic.name, "all", *(() if nic.name == "lo" else ("default",)))
+    names = [switch_of(("net", "ipv6", "conf", place, switch)) for place in places]
+    values = [nic.settings.sysctls.get(f"ipv6.{switch}"), *map(said.get, names)]
+    return next((value for value in values if value is not None), "0") != "0"

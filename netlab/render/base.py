@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from netlab.errors import NetlabError, Problem
-from netlab.lab.lifecycle import Done, Road
-from netlab.lab.portrait import Node, Portrait
+
+if TYPE_CHECKING:
+    from netlab.lab.lifecycle import Done, Road
+    from netlab.lab.portrait import Node, Portrait
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,12 @@ class Renderer(Protocol):
     def features(self, kernel: str, features: Sequence[Feature]) -> None: ...
     def kinds(self, kinds: Sequence[KindText]) -> None:
         """All, in a table; those of one name, whole."""
+
+    def controlled(self, lab: str, verb: str, names: Sequence[str], seconds: float) -> None:
+        """Processes that were started, stopped, restarted."""
+
+    def log_line(self, process: str, line: str, width: int) -> None:
+        """``width`` 0 where all lines are of one process."""
 
     def swept(self, sentences: Sequence[str]) -> None: ...
     def failure(self, failure: NetlabError) -> None:

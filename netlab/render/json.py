@@ -6,13 +6,15 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from netlab.errors import NetlabError, TopologyError
-from netlab.lab.lifecycle import Done, Road
-from netlab.lab.portrait import Node, Portrait
-from netlab.render.base import Checked, Feature, KindText, LabLine
 from netlab.render.words import node_of, step_words
+
+if TYPE_CHECKING:
+    from netlab.lab.lifecycle import Done, Road
+    from netlab.lab.portrait import Node, Portrait
+    from netlab.render.base import Checked, Feature, KindText, LabLine
 
 
 class JsonRenderer:
@@ -83,6 +85,14 @@ class JsonRenderer:
 
     def kinds(self, kinds: Sequence[KindText]) -> None:
         self._put([asdict(kind) for kind in kinds])
+
+    def controlled(self, lab: str, verb: str, names: Sequence[str], seconds: float) -> None:
+        said = {"lab": lab, "did": verb, "processes": list(names), "seconds": round(seconds, 6)}
+        self._put(said)
+
+    def log_line(self, process: str, line: str, width: int) -> None:
+        print(json.dumps({"process": process, "line": line}, ensure_ascii=False), file=self._out)
+        self._out.flush()
 
     def swept(self, sentences: Sequence[str]) -> None:
         self._put(list(sentences))

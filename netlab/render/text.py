@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import IO, TYPE_CHECKING
 
 from netlab.errors import NetlabError, TopologyError
-from netlab.lab.lifecycle import Done, Road
-from netlab.lab.portrait import Interface, Node, Portrait
-from netlab.render.base import Checked, Feature, KindText, LabLine
 from netlab.render.words import age, because, count, duration, step_words
 
 if TYPE_CHECKING:
+    from netlab.lab.lifecycle import Done, Road
+    from netlab.lab.portrait import Interface, Node, Portrait
+    from netlab.render.base import Checked, Feature, KindText, LabLine
     from rich.console import Console
 
 MOST_NODES = 40
@@ -142,6 +142,14 @@ class TextRenderer:
             self._kind(kinds[0])
             return
         self._table(("sort", "kind", "what it is"), [(k.sort, k.name, k.about) for k in kinds])
+
+    def controlled(self, lab: str, verb: str, names: Sequence[str], seconds: float) -> None:
+        done = {"start": "started", "stop": "stopped", "restart": "restarted"}[verb]
+        self._say(f"{lab}: {', '.join(names)} {done} in {duration(seconds)}", "green")
+
+    def log_line(self, process: str, line: str, width: int) -> None:
+        self._say(f"{process:<{width}} | {line}" if width else line)
+        self._out.flush()
 
     def swept(self, sentences: Sequence[str]) -> None:
         for sentence in sentences or ("nothing to sweep",):

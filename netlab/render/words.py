@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from netlab.plan.diff import Step
-from netlab.resources.device import Namespace, Veth
+if TYPE_CHECKING:
+    from netlab.plan.diff import Step
 
 
 def count(number: int, noun: str) -> str:
@@ -33,6 +34,8 @@ def node_of(namespace: str) -> str:
 
 def step_words(step: Step) -> str:
     """``~ gw: link gw:wan – web:eth0  mtu 1500 → 1400``."""
+    from netlab.resources.device import Namespace, Veth
+
     subject = step.subject
     owner = ""
     if subject.ns and not isinstance(subject, Veth | Namespace):

@@ -20,8 +20,6 @@ class Stage(IntEnum):
 
     NAMESPACE = 0
     LAB = 1
-    EARLY = 2
-    """Inside fresh namespaces, before any device: ``conf/default`` sysctls."""
     DEVICE = 3
     LINK = 4
     PORT = 5
@@ -30,7 +28,9 @@ class Stage(IntEnum):
     ROUTE = 8
     RULE = 9
     ENTRY = 10
-    COMMAND = 11
+    PROCESS = 11
+    """After everything before it is up, across the whole lab, by their turns."""
+    COMMAND = 12
     """After everything else is up, across the whole lab."""
 
 
@@ -68,6 +68,11 @@ class Resource(ABC):
         return self.needs
 
     @property
+    def turn(self) -> int:
+        """Order within the stage, across the whole lab: the lower is made first, and goes last."""
+        return 0
+
+    @property
     @abstractmethod
     def words(self) -> str:
         """What it is, for people, in ip(8)'s terms and without the node's name."""
@@ -91,6 +96,7 @@ class Resource(ABC):
         return "  ".join(
             f"{f.name} {_show(old)} → {_show(new)}"
             for f in fields(self)
+            if f.compare
             if (old := getattr(before, f.name)) != (new := getattr(self, f.name))
         )
 

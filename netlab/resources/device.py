@@ -16,9 +16,15 @@ LEAST_IPV6_MTU = 1280
 
 @dataclass(frozen=True)
 class Namespace(Resource):
+    """A node's own network; ``defaults`` are the switches that devices made in it start from.
+
+    They do not reach devices that are there, so with other defaults it is another namespace.
+    """
+
     stage: ClassVar[Stage] = Stage.NAMESPACE
 
     name: str
+    defaults: tuple[tuple[str, str], ...] = ()
 
     @property
     def ns(self) -> str:
@@ -38,6 +44,8 @@ class Namespace(Resource):
 
     def create(self, kernel: Kernel) -> None:
         kernel.add_namespace(self.name)
+        for name, value in self.defaults:
+            kernel.set_sysctl(self.name, name, value)
 
     def delete(self, kernel: Kernel) -> None:
         kernel.del_namespace(self.name)
@@ -286,6 +294,8 @@ class Offload(Resource):
     device: str
     feature: str
     on: bool
+    at_first: bool = True
+    """What the device starts with."""
 
     @property
     def ns(self) -> str:
@@ -307,8 +317,7 @@ class Offload(Resource):
         kernel.set_offload(self.home, self.device, self.feature, self.on)
 
     def delete(self, kernel: Kernel) -> None:
-        """Back to on, as every virtual device starts."""
-        kernel.set_offload(self.home, self.device, self.feature, True)
+        kernel.set_offload(self.home, self.device, self.feature, self.at_first)
 
     def follows(self, before: Offload) -> bool:
         return True

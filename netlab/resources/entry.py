@@ -105,7 +105,8 @@ class Command(Resource):
     stage: ClassVar[Stage] = Stage.COMMAND
 
     home: str
-    place: int
+    nth: int
+    """Which one of the node's lines that are alike."""
     command: str
 
     @property
@@ -114,7 +115,7 @@ class Command(Resource):
 
     @property
     def key(self) -> Key:
-        return ("exec", self.home, str(self.place), self.command)
+        return ("exec", self.home, str(self.nth), self.command)
 
     @property
     def needs(self) -> tuple[Key, ...]:

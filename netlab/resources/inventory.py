@@ -11,7 +11,7 @@ class Inventory(Mapping[Key, Resource]):
     """Resources by key, always listed foundations first. A value: never changed in place."""
 
     def __init__(self, resources: Iterable[Resource] = ()) -> None:
-        ordered = sorted(resources, key=lambda r: r.stage)
+        ordered = sorted(resources, key=lambda r: (r.stage, r.turn))
         self._by_key = {resource.key: resource for resource in ordered}
 
     def __getitem__(self, key: Key) -> Resource:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, TypeAlias
 
 from netlab.kernel.port import Kernel, NextHop
@@ -50,7 +50,9 @@ class Address(Resource):
 
 @dataclass(frozen=True)
 class Route(Resource):
-    """One route; ``over`` are the keys of the addresses whose subnets reach its gateways."""
+    """One route; ``over`` are the keys of what it goes with: the addresses whose subnets reach its
+    gateways, a route that does, all of the device's addresses where the last one takes it along.
+    """
 
     stage: ClassVar[Stage] = Stage.ROUTE
 
@@ -61,7 +63,7 @@ class Route(Resource):
     table: int = MAIN
     metric: int = 0
     source: str = ""
-    over: tuple[Key, ...] = ()
+    over: tuple[Key, ...] = field(default=(), compare=False)
 
     @property
     def ns(self) -> str:
@@ -69,7 +71,8 @@ class Route(Resource):
 
     @property
     def key(self) -> Key:
-        return ("route", self.home, str(self.table), self.to, str(self.metric))
+        metric = self.metric or usual_metric(self.to)
+        return ("route", self.home, str(self.table), self.to, str(metric))
 
     @property
     def needs(self) -> tuple[Key, ...]:
@@ -120,7 +123,7 @@ class Routing(Resource):
     family: int
     groups: tuple[tuple[tuple[Hop, ...], tuple[str, ...]], ...]
     """``((next hops, prefixes), …)``"""
-    over: tuple[Key, ...] = ()
+    over: tuple[Key, ...] = field(default=(), compare=False)
 
     @property
     def ns(self) -> str:
@@ -286,14 +289,9 @@ class Sysctl(Resource):
         return before.device == self.device
 
 
-@dataclass(frozen=True)
-class EarlySysctl(Sysctl):
-    """One that must be set before devices appear, as ``net.ipv6.conf.default.*`` is."""
-
-    stage: ClassVar[Stage] = Stage.EARLY
-
-    def follows(self, before: Sysctl) -> bool:
-        return False
+def usual_metric(prefix: str) -> int:
+    """Of a route that says none (IP6_RT_PRIO_USER)."""
+    return 1024 if ":" in prefix else 0
 
 
 def hop_words(hops: tuple[Hop, ...]) -> str:

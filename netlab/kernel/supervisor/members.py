@@ -1,0 +1,50 @@
+"""The programs of a process: by its control group, else by namespace and environment."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+
+from netlab.kernel import cgroups
+from netlab.kernel.processes import inside
+from netlab.kernel.supervisor.record import MARK, Record
+
+
+def group(root: str, lab: str, record: Record) -> str:
+    """The control group of a process; "" where there are none."""
+    return f"{root}/{lab}/{record.node}/{record.name}" if root else ""
+
+
+def members(path: str, record: Record) -> list[int]:
+    """Their pids, the oldest first; whoever is a zombie is no more."""
+    return [pid for pid in _members(path, record) if _lives(pid)]
+
+
+def end(path: str, record: Record) -> None:
+    """SIGKILL to all."""
+    if path:
+        with suppress(FileNotFoundError):
+            cgroups.kill(path)
+        return
+    for pid in _members(path, record):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _members(path: str, record: Record) -> list[int]:
+    if path:
+        return cgroups.members(path)
+    return sorted(pid for pid, _ in inside({record.inode}) if _is_marked(pid, record.name))
+
+
+def _is_marked(pid: int, name: str) -> bool:
+    with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
+        return f"{MARK}={name}".encode() in file.read().split(b"\0")
+    return False
+
+
+def _lives(pid: int) -> bool:
+    with suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:
+        return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+    return False

@@ -1,0 +1,66 @@
+"""A journal at a glance: whose it is, and what its last line says. `netlab ls` loads no more."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from netlab.errors import StateRefused
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Header:
+    lab: str
+    boot: str
+    file: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What ``ls`` tells of a lab."""
+
+    since: float = 0.0
+    """Seconds since the epoch."""
+    nodes: Mapping[str, str] = field(default_factory=dict)
+    """Node → kind."""
+    links: int = 0
+    description: str = ""
+
+
+def summary_of(raw: bytes) -> tuple[Header, Summary | None] | None:
+    """By the first and the last line only. None, and raises: see ``read``."""
+    end = raw.rfind(b"\n")
+    if end < 0:
+        return None
+    with understanding():
+        return _ends(raw[: raw.index(b"\n")], raw[raw.rfind(b"\n", 0, end) + 1 : end])
+
+
+def _ends(first_line: bytes, last_line: bytes) -> tuple[Header, Summary | None]:
+    first, last = json.loads(first_line), json.loads(last_line)
+    check_format(first)
+    file, digest = last.get("file", first["file"]), last.get("digest", first["digest"])
+    header = Header(first["lab"], first["boot"], file, digest)
+    return header, Summary(**last["up"]) if "up" in last else None
+
+
+def check_format(first: Mapping[str, Any]) -> None:
+    if first["format"] != FORMAT:
+        raise ValueError(f"format {first['format']}, known is {FORMAT}")
+
+
+@contextmanager
+def understanding() -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as problem:
+        raise StateRefused(
+            f"the journal cannot be understood ({type(problem).__name__}: {problem})",
+            hint="it was not written by this version of netlab",
+        ) from problem

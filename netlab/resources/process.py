@@ -1,0 +1,120 @@
+"""Programs of nodes, and the one process of a lab that looks after them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from shlex import join
+from typing import ClassVar
+
+from netlab.kernel.port import Kernel
+from netlab.resources.base import Key, Resource, Stage, namespace_key
+
+
+@dataclass(frozen=True)
+class Supervisor(Resource):
+    """Starts the lab's processes, restarts them, bounds their logs; only where there are any."""
+
+    stage: ClassVar[Stage] = Stage.LAB
+
+    lab: str
+
+    @property
+    def ns(self) -> str:
+        return ""
+
+    @property
+    def key(self) -> Key:
+        return supervisor_key(self.lab)
+
+    @property
+    def words(self) -> str:
+        return "supervisor of the lab's processes"
+
+    def create(self, kernel: Kernel) -> None:
+        kernel.start_supervisor(self.lab)
+
+    def delete(self, kernel: Kernel) -> None:
+        kernel.stop_supervisor(self.lab)
+
+
+@dataclass(frozen=True)
+class Process(Resource):
+    """A program of a node. ``sees`` tells apart what its files and environment were."""
+
+    stage: ClassVar[Stage] = Stage.PROCESS
+
+    home: str
+    name: str
+    argv: tuple[str, ...]
+    env: tuple[tuple[str, str], ...] = ()
+    cwd: str = "/"
+    user: str = ""
+    sees: str = ""
+    ready: tuple[str, str] | tuple[()] = ()
+    """What shows that it is ready: ``("tcp", "80")``."""
+    within: float = 10.0
+    """Seconds until it must be ready."""
+    stop: str = "TERM"
+    grace: float = 5.0
+    """Seconds until it is killed."""
+    restart: str = "no"
+    log_size: int = 1 << 20
+    rank: int = 0
+    """Those of a lower rank must be ready before."""
+
+    @property
+    def ns(self) -> str:
+        return self.home
+
+    @property
+    def key(self) -> Key:
+        return process_key(self.home, self.name)
+
+    @property
+    def needs(self) -> tuple[Key, ...]:
+        return (namespace_key(self.home), supervisor_key(self.home.partition(".")[0]))
+
+    @property
+    def falls_with(self) -> tuple[Key, ...]:
+        """Nothing: it is asked to end, and given time to."""
+        return ()
+
+    @property
+    def turn(self) -> int:
+        return self.rank
+
+    @property
+    def words(self) -> str:
+        return f"process {self.name}: {join(self.argv)}"
+
+    def create(self, kernel: Kernel) -> None:
+        kernel.start_process(self.home, self.name, self._spec(), self.rank)
+
+    def delete(self, kernel: Kernel) -> None:
+        kernel.stop_process(self.home, self.name, self.rank)
+
+    def follows(self, before: Process) -> bool:
+        """How it is looked after can change while it runs."""
+        changed = {f.name for f in fields(self) if getattr(self, f.name) != getattr(before, f.name)}
+        return changed <= {"ready", "within", "stop", "grace", "restart", "log_size", "rank"}
+
+    def update(self, kernel: Kernel, before: Process) -> None:
+        kernel.set_process(self.home, self.name, self._spec())
+
+    def changes(self, before: Resource) -> str:
+        assert isinstance(before, Process)
+        said = super().changes(before)
+        return "its files or environment have changed" if before.sees != self.sees else said
+
+    def _spec(self) -> str:
+        left_out = ("home", "name", "sees", "rank")
+        return json.dumps({k: v for k, v in vars(self).items() if k not in left_out})
+
+
+def process_key(ns: str, name: str) -> Key:
+    return ("process", ns, name)
+
+
+def supervisor_key(lab: str) -> Key:
+    return ("supervisor", lab)
