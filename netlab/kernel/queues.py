@@ -121,6 +121,9 @@ def _call(op: Op) -> None:
             raise refused(op, number, problem.strerror or str(problem)) from problem
 
 
+NAMES = errno.errorcode | {errno.EOPNOTSUPP: "EOPNOTSUPP"}
+"""As Linux calls them: Python has two names for this number, and says the other one."""
+
 LACKING = frozenset(
     {errno.EOPNOTSUPP, errno.EAFNOSUPPORT, errno.EPFNOSUPPORT, errno.EPROTONOSUPPORT, errno.ENOENT}
 )
@@ -128,7 +131,7 @@ LACKING = frozenset(
 
 def refused(op: Op, number: int, said: str) -> KernelRefused:
     """The kernel's own words, and the option that may be missing."""
-    name = errno.errorcode.get(number, "")
+    name = NAMES.get(number, "")
     plain = os.strerror(number) if number else ""
     words = said if said == plain or not plain else f"{said} ({plain})"
     hint = f"this kernel lacks {op.option}?" if op.option and number in LACKING else ""
