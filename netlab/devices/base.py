@@ -26,6 +26,8 @@ class DeviceKind:
     """What makes the device; what every interface may have (addresses, …) comes by itself."""
     ports: Callable[[Any], tuple[str, ...]] = _no_ports
     """The interfaces that are ports of this one."""
+    no_port: str = ""
+    """Why it cannot be a port of a bridge."""
     addressed: bool = False
     """Whether it takes an automatic address, as the end of a link does."""
     segment: Callable[[Any], str] = lambda settings: ""

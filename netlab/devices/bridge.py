@@ -32,5 +32,9 @@ def resources(nic: Nic) -> Iterator[Placed]:
 
 
 kind = DeviceKind(
-    settings=Bridge, resources=resources, ports=lambda settings: settings.ports, addressed=True
+    settings=Bridge,
+    resources=resources,
+    ports=lambda settings: settings.ports,
+    no_port="it is a bridge itself",
+    addressed=True,
 )

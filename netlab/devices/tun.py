@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from netlab.devices.base import DeviceKind
 from netlab.model.site import Nic
 from netlab.model.topology import Interface
+from netlab.model.words import Mac
 from netlab.resources.base import Placed
 from netlab.resources.device import Tun
 
@@ -42,4 +43,19 @@ def maker(mode: str, *, has_mac: bool) -> Callable[[Nic], Iterator[Placed]]:
     return resources
 
 
-kind = DeviceKind(settings=TunSettings, resources=maker("tun", has_mac=False))
+class WithoutMac(TunSettings):
+    """A tun device."""
+
+    @field_validator("mac")
+    @classmethod
+    def _no_mac(cls, mac: Mac | None) -> Mac | None:
+        if mac is not None:
+            raise ValueError("a tun device carries packets, not frames: it has no MAC")
+        return mac
+
+
+kind = DeviceKind(
+    settings=WithoutMac,
+    resources=maker("tun", has_mac=False),
+    no_port="a tun device carries packets, not frames",
+)

@@ -6,11 +6,15 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import ip_network
+from types import MappingProxyType
+from typing import NamedTuple
 
-from netlab.model.site import Nic, Site
-from netlab.model.topology import Node, Resolver, Route, Rule
-from netlab.model.words import IP
+from netlab.model.site import Nic, Path, Site
+from netlab.model.switches import device_of_switch, is_for_new_devices, spelt_switch, switch_of
+from netlab.model.topology import Hop, Node, Resolver, Route, Rule
+from netlab.model.words import IP, Cidr, Prefix
 from netlab.nodes.base import NodeKind
 from netlab.resources import network
 from netlab.resources.base import Key, Placed
@@ -19,15 +23,24 @@ from netlab.resources.entry import Command, Entry
 
 ANYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 
+OFF_AT_FIRST = {("veth", "gro")}
+"""Offloads that a kind of device starts without (ethtool -k); all others it starts with."""
 
-def resources(node: Node, site: Site) -> Iterator[Placed]:
-    yield site.path, Namespace(site.ns)
-    for name, value in node.sysctls.items():
-        yield (*site.path, "sysctls", name), network.Sysctl(site.ns, name, value)
+
+def resources(
+    node: Node, site: Site, usual: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Placed]:
+    """``usual``: switches that are set unless the node's own settings say otherwise."""
+    switches = list(_switches(node, site, usual))
+    defaults = tuple((name, value) for _, name, value in switches if is_for_new_devices(name))
+    yield site.path, Namespace(site.ns, defaults)
+    for path, name, value in switches:
+        if not is_for_new_devices(name):
+            yield path, network.Sysctl(site.ns, name, value, device_of_switch(name))
     for nic in site.nics:
         yield from _on_interface(nic)
-    for place, route in enumerate(node.routes):
-        yield (*site.path, "routes", place), _route(route, site)
+    for place, route in _routes(node, site):
+        yield (*site.path, "routes", place), route
     for place, rule in enumerate(node.rules):
         yield from (((*site.path, "rules", place), r) for r in _rules(rule, site))
     for place, entry in enumerate(node.neighbours):
@@ -37,7 +50,18 @@ def resources(node: Node, site: Site) -> Iterator[Placed]:
         yield (*site.path, "neighbours", place), neighbour
     yield from _entry(node, site)
     for place, line in enumerate(node.exec):
-        yield (*site.path, "exec", place), Command(site.ns, place, line)
+        nth = node.exec[:place].count(line)
+        yield (*site.path, "exec", place), Command(site.ns, nth, line)
+
+
+def _switches(
+    node: Node, site: Site, usual: Mapping[str, str]
+) -> Iterator[tuple[Path, str, str]]:
+    own = {name: spelt_switch(name) for name in node.sysctls}
+    said = set(own.values())
+    yield from ((site.path, name, value) for name, value in usual.items() if name not in said)
+    for name, value in node.sysctls.items():
+        yield (*site.path, "sysctls", name), own[name], value
 
 
 def _on_interface(nic: Nic) -> Iterator[Placed]:
@@ -45,7 +69,9 @@ def _on_interface(nic: Nic) -> Iterator[Placed]:
     if nic.master:
         yield nic.origin, Port(nic.ns, nic.name, nic.master, _said(settings.bridge_port))
     for feature, on in _said(settings.offload):
-        yield (*nic.origin, "offload", feature), Offload(nic.ns, nic.name, feature, bool(on))
+        at_first = (settings.kind, feature) not in OFF_AT_FIRST
+        path = (*nic.origin, "offload", feature)
+        yield path, Offload(nic.ns, nic.name, feature, bool(on), at_first)
     for name, value in settings.sysctls.items():
         full = interface_sysctl(nic.name, name)
         yield (*nic.origin, "sysctls", name), network.Sysctl(nic.ns, full, value, nic.name)
@@ -54,60 +80,87 @@ def _on_interface(nic: Nic) -> Iterator[Placed]:
 
 
 def interface_sysctl(device: str, name: str) -> str:
-    """``ipv6.neigh.gc_stale_time`` → ``net/ipv6/neigh/DEVICE/gc_stale_time`` (sysctl(8) spelling).
-
-    Written with slashes, since a device's name may hold a dot.
-    """
+    """``ipv6.neigh.gc_stale_time`` → ``net.ipv6.neigh.DEVICE.gc_stale_time``."""
     family = "ipv6" if name.startswith("ipv6.") else "ipv4"
     rest = name.removeprefix("ipv6.")
     room = "neigh" if rest.startswith("neigh.") else "conf"
-    return f"net/{family}/{room}/{device}/{rest.removeprefix('neigh.')}"
+    parts = ("net", family, room, device, rest.removeprefix("neigh."))
+    return switch_of(parts)
 
 
 def _said(settings: object) -> tuple[tuple[str, int | bool], ...]:
     return tuple((k, v) for k, v in vars(settings).items() if v is not None)
 
 
-def _route(route: Route, site: Site) -> network.Route:
-    hops = _hops(route, site)
-    gateways = [hop[0] for hop in hops if hop[0]]
-    to = ANYWHERE[6 if any(":" in g for g in gateways) else 4]
-    over = {key for g in gateways for key in _reaching(g, site)}
+class _Reach(NamedTuple):
+    """What reaches gateways: an address's subnet, or a route straight to a device."""
+
+    subnet: Prefix
+    device: str
+    key: Key
+    table: int = network.MAIN
+
+
+def _routes(node: Node, site: Site) -> Iterator[tuple[int, network.Route]]:
+    """What leads straight to a device comes first: others' gateways may be reached by it."""
+    reaches = [_Reach(a.network, n.name, _key(n, str(a))) for n in site.nics for a in n.addresses]
+    placed = sorted(enumerate(node.routes), key=lambda found: found[1].via is not None)
+    for place, route in placed:
+        made = _route(route, site, reaches)
+        if route.via is None and route.dev:
+            reaches.append(_Reach(ip_network(made.to), route.dev, made.key, route.table))
+        yield place, made
+
+
+def _route(route: Route, site: Site, reaches: Sequence[_Reach]) -> network.Route:
+    to = destination(route)
+    hops, over = [], _source(route, site)
+    for hop in _ways(route):
+        found = _reaching(hop.gateway, route.table, reaches) if hop.gateway else []
+        device = hop.dev or (found[0].device if found else "")
+        hops.append((str(hop.gateway or ""), device, hop.weight, hop.onlink))
+        keys = {reach.key for reach in found if reach.device == device}
+        over |= keys
+        if ":" not in to and not any(key[0] == "address" for key in keys):
+            # with a device's last IPv4 address all IPv4 routes over it go (fib_disable_ip)
+            over |= {_key(n, str(a)) for n in site.nics if n.name == device for a in _ipv4(n)}
     return network.Route(
         site.ns,
-        to if route.to == "default" else str(route.to),
-        hops,
+        to,
+        tuple(hops),
         route.type,
         route.table,
         route.metric,
         str(route.source or ""),
-        tuple(sorted(over | _source(route, site))),
+        tuple(sorted(over)),
     )
 
 
-def _hops(route: Route, site: Site) -> tuple[network.Hop, ...]:
+def _reaching(gateway: IP, table: int, reaches: Sequence[_Reach]) -> list[_Reach]:
+    """The narrowest first, as the kernel chooses."""
+    tables = (table, network.MAIN)
+    found = [r for r in reaches if r.table in tables and gateway in r.subnet]
+    return sorted(found, key=lambda r: -r.subnet.prefixlen)
+
+
+def destination(route: Route) -> str:
+    """As a prefix: which ``default`` is meant, its gateways tell."""
+    if route.to != "default":
+        return str(route.to)
+    gateways = [hop.gateway for hop in _ways(route) if hop.gateway] + [route.source]
+    return ANYWHERE[6 if any(g is not None and g.version == 6 for g in gateways) else 4]
+
+
+def _ways(route: Route) -> tuple[Hop, ...]:
     if isinstance(route.via, tuple):
-        return tuple(
-            (str(h.gateway or ""), h.dev or _device(h.gateway, site), h.weight, h.onlink)
-            for h in route.via
-        )
+        return route.via
     if route.via is None and route.dev is None:
         return ()
-    device = route.dev or _device(route.via, site)
-    return ((str(route.via or ""), device, 1, route.onlink),)
+    return (Hop(gateway=route.via, dev=route.dev, onlink=route.onlink),)
 
 
-def _device(gateway: IP | None, site: Site) -> str:
-    """The interface whose subnet reaches a gateway; "" lets the kernel look."""
-    found = [n.name for n in site.nics for a in n.addresses if gateway and gateway in a.network]
-    return found[0] if found else ""
-
-
-def _reaching(gateway: str, site: Site) -> set[Key]:
-    from ipaddress import ip_address
-
-    ip = ip_address(gateway)
-    return {_key(n, str(a)) for n in site.nics for a in n.addresses if ip in a.network}
+def _ipv4(nic: Nic) -> Iterator[Cidr]:
+    return (a for a in nic.addresses if a.version == 4)
 
 
 def _source(route: Route, site: Site) -> set[Key]:

@@ -13,16 +13,12 @@ from netlab.model.topology import Node
 from netlab.nodes import host
 from netlab.nodes.base import NodeKind
 from netlab.resources.base import Placed
-from netlab.resources.network import Sysctl
 
-FORWARDING = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding")
+FORWARDING = {"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1"}
 
 
 def resources(node: Node, site: Site) -> Iterator[Placed]:
-    for name in FORWARDING:
-        if name not in node.sysctls:
-            yield site.path, Sysctl(site.ns, name, "1")
-    yield from host.resources(node, site)
+    yield from host.resources(node, site, FORWARDING)
 
 
 kind = NodeKind(settings=Node, resources=resources, forwards=True)

@@ -14,7 +14,7 @@ from netlab.nodes import host
 from netlab.nodes.base import NodeKind
 from netlab.resources.base import Placed
 from netlab.resources.device import Device
-from netlab.resources.network import EarlySysctl, Sysctl
+from netlab.resources.network import Sysctl
 
 BRIDGE = "br0"
 
@@ -23,11 +23,11 @@ class Switch(BridgeSettings, Node):
     """A node that switches frames between all its interfaces."""
 
 
+QUIET = {"net.ipv6.conf.default.disable_ipv6": "1"}
+"""A switch has no business in IPv6: its ports would announce themselves on every segment."""
+
+
 def resources(node: Switch, site: Site) -> Iterator[Placed]:
-    # a switch has no business in IPv6: its ports would announce themselves on every segment
-    quiet = "net.ipv6.conf.default.disable_ipv6"
-    if quiet not in node.sysctls:
-        yield site.path, EarlySysctl(site.ns, quiet, "1")
     for nic in site.nics:
         if nic.name == BRIDGE:
             yield (
@@ -45,7 +45,7 @@ def resources(node: Switch, site: Site) -> Iterator[Placed]:
             if any(a.version == 6 for a in nic.addresses):
                 name = f"net.ipv6.conf.{BRIDGE}.disable_ipv6"
                 yield nic.origin, Sysctl(site.ns, name, "0", BRIDGE)
-    yield from host.resources(node, site)
+    yield from host.resources(node, site, QUIET)
 
 
 kind = NodeKind(settings=Switch, resources=resources, bridge=BRIDGE)
