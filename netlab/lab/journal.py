@@ -22,6 +22,7 @@ from netlab.lab.glance import FORMAT, Header, Summary, check_format, understandi
 from netlab.plan.diff import Plan, Step
 from netlab.resources import Inventory, Key, Resource, wire
 
+
 @dataclass(frozen=True)
 class Journal:
     """A journal, read."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from shlex import join
 
-from netlab.lab.journal import Header, Summary
+from netlab.kernel.port import Running
+from netlab.lab.glance import Header, Summary
 from netlab.resources import Inventory, Resource
+from netlab.resources import process as program
 from netlab.resources.device import Device, ForwardingEntry, Namespace, Offload, Port, Tun, Veth
 from netlab.resources.entry import Command, Entry
 from netlab.resources.network import Address, Neighbour, Route, Routing, Rule, Sysctl
@@ -29,6 +32,22 @@ class Interface:
 
 
 @dataclass
+class Process:
+    """A program of a node, and how it stands."""
+
+    name: str
+    command: str
+    ready: str = ""
+    """What shows that it is ready: ``tcp/80``."""
+    state: str = "stopped"
+    """See ``netlab.kernel.port.Running``."""
+    pid: int = 0
+    since: float = 0.0
+    restarts: int = 0
+    code: int | None = None
+
+
+@dataclass
 class Node:
     name: str
     kind: str
@@ -44,6 +63,7 @@ class Node:
     sysctls: dict[str, str] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
     env: dict[str, str] = field(default_factory=dict)
+    processes: list[Process] = field(default_factory=list)
     exec: list[str] = field(default_factory=list)
 
 
@@ -65,6 +85,7 @@ def portrait(
     inventory: Inventory,
     inodes: Mapping[str, int],
     lost: Iterable[str] = (),
+    running: Mapping[tuple[str, str], Running] | None = None,
 ) -> Portrait:
     kinds = summary.nodes if summary else {}
     nodes: dict[str, Node] = {}
@@ -76,7 +97,7 @@ def portrait(
             kind = kinds.get(name, "")
             nodes[name] = Node(name, kind, resource.name, inode, resource.name in gone)
             nodes[name].sysctls.update(resource.defaults)
-    painter = _Painter(nodes)
+    painter = _Painter(nodes, running or {})
     for resource in inventory.values():
         painter.add(resource)
     order = [name for name in kinds if name in nodes]
@@ -95,8 +116,11 @@ def portrait(
 class _Painter:
     """Foundations come first, so that a device is there before what is written on it."""
 
-    def __init__(self, nodes: Mapping[str, Node]) -> None:
+    def __init__(
+        self, nodes: Mapping[str, Node], running: Mapping[tuple[str, str], Running]
+    ) -> None:
         self._nodes = nodes
+        self._running = running
         self._interfaces: dict[tuple[str, str], Interface] = {}
         self.links: list[tuple[str, str]] = []
 
@@ -139,8 +163,15 @@ class _Painter:
             case Entry():
                 node.files = [path for path, _, _ in resource.files]
                 node.env = dict(resource.env)
+            case program.Process():
+                node.processes.append(self._process(node.name, resource))
             case Command():
                 node.exec.append(resource.command)
+
+    def _process(self, node: str, resource: program.Process) -> Process:
+        now = self._running.get((node, resource.name), Running("stopped"))
+        ready = "/".join(resource.ready)
+        return Process(resource.name, join(resource.argv), ready, *now)
 
     def _link(self, veth: Veth) -> None:
         ends = [f"{ns.partition('.')[2]}:{name}" for ns, name in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -9,11 +10,16 @@ from ipaddress import ip_network
 
 from netlab.devices import DeviceKind
 from netlab.model.site import Nic, Path, Site
-from netlab.model.topology import Node, Route, Topology
-from netlab.model.words import IP, LEAST_IPV6_MTU
+from netlab.model.switches import device_of_switch, spelt_switch, switch_parts
+from netlab.model.topology import Node, PortSettings, Route, Topology
+from netlab.model.words import IP, LEAST_IPV6_MTU, Cidr
+from netlab.nodes.host import destination, interface_sysctl
 from netlab.plan.compile import Compiled
 from netlab.plan.processes import wrong_order
-from netlab.plan.wiring import Wiring
+from netlab.plan.wiring import Wiring, ipv6_is_off
+from netlab.resources.network import MAIN
+
+SWITCH_PART = re.compile(r"[A-Za-z0-9_.-]+")
 
 MOST_NAMED = 8
 """How many interfaces or subnets a message lists."""
@@ -39,8 +45,8 @@ def check(
     for path, message in wrong_order(topology):
         yield Finding(path, message)
     yield from _segments(wiring)
-    for site in wiring.sites.values():
-        yield from _interfaces(site)
+    for name, site in wiring.sites.items():
+        yield from _interfaces(topology.nodes[name], site)
     for path, full in wiring.full:
         yield Finding(path, full.what, "write addresses, or choose a larger pool under addressing")
     for path, other, words in compiled.twice:
@@ -81,11 +87,30 @@ def _ports(site: Site, devices: Mapping[str, DeviceKind]) -> Iterator[Finding]:
             path = (*site.path, "interfaces", nic.name, "ports", place)
             if port == nic.name:
                 yield Finding(path, "a bridge cannot be its own port")
+            elif port == "lo":
+                yield Finding(path, "lo cannot be a port of a bridge")
             elif port not in names:
                 yield _no_interface(path, port, site, names)
             elif port in owner:
                 yield Finding(path, f"{port} is a port of {owner[port]} already")
             owner.setdefault(port, nic.name)
+    for nic in site.nics:
+        yield from _port(nic, devices)
+
+
+def _port(nic: Nic, devices: Mapping[str, DeviceKind]) -> Iterator[Finding]:
+    if not nic.master:
+        if nic.settings.bridge_port != PortSettings():
+            path = _settings_path(nic, "bridge_port")
+            yield Finding(path, f"{nic.name} is a port of no bridge")
+        return
+    if (why := devices[nic.settings.kind].no_port) and nic.name != nic.master:
+        yield Finding(nic.origin, f"{nic.name} cannot be a port of {nic.master}: {why}")
+    if nic.addresses:
+        hint = f"write {nic.addresses[0]} on {nic.master}"
+        message = f"{nic.name} is a port of {nic.master}: nobody answers to its addresses"
+        yield Finding(_address_path(nic), message, hint)
+
 
 
 def _no_interface(path: Path, dev: str, site: Site, names: Collection[str]) -> Finding:
@@ -99,20 +124,32 @@ def _no_interface(path: Path, dev: str, site: Site, names: Collection[str]) -> F
 
 
 def _routes(node: Node, site: Site) -> Iterator[Finding]:
-    direct = [
-        r.to if r.to != "default" else ip_network("0.0.0.0/0")
-        for r in node.routes
-        if r.via is None and r.dev
-    ]
+    direct = [ip_network(destination(r)) for r in node.routes if r.via is None and r.dev]
+    down = {n.name for n in site.nics if not n.settings.up and n.name != "lo"}
+    there = {str(a.network): (a, n) for n in site.nics for a in n.addresses if _has_route(n, a)}
     for place, route in enumerate(node.routes):
         path = (*site.path, "routes", place)
         yield from _route_shape(route, path)
+        if route.table == MAIN and not route.metric and str(route.to) in there:
+            address, nic = there[str(route.to)]
+            message = f"{route.to} is there by itself, with {address} on {nic.name}"
+            yield Finding((*path, "to"), message)
         for where, gateway, dev, onlink in _gateways(route, path):
             covered = any(gateway in prefix for prefix in direct)
             if not covered and not onlink and gateway is not None:
                 yield from _gateway(where, gateway, dev, site)
         if route.source and not any(a.ip == route.source for n in site.nics for a in n.addresses):
             yield Finding((*path, "source"), f"{route.source} is no address of {site.name}")
+    for below, dev in _named_devices(node):
+        if below[0] == "routes" and dev in down:
+            where = (*site.path, *below)
+            yield Finding(where, f"{dev} is switched off: the kernel takes no route over it")
+
+
+def _has_route(nic: Nic, address: Cidr) -> bool:
+    """Whether the kernel makes one to its subnet that no other like it may stand beside (IPv4)."""
+    return nic.settings.up and address.version == 4 and address.network.prefixlen < 32
+
 
 
 def _route_shape(route: Route, path: Path) -> Iterator[Finding]:
@@ -156,38 +193,97 @@ def _gateway(path: Path, gateway: IP, dev: str | None, site: Site) -> Iterator[F
         return
     if any(a.ip == gateway for n in site.nics for a in n.addresses):
         yield Finding(path, f"{gateway} is an address of {site.name} itself")
-    elif not any(gateway in a.network for a in subnets):
+        return
+    reaching = [(n, a) for n in nics for a in n.addresses if gateway in a.network]
+    if reaching and dev is None and not any(n.settings.up for n, _ in reaching):
+        name = reaching[0][0].name
+        yield Finding(path, f"{gateway} is on {name}, which is switched off (`up: false`)")
+    elif what := next((w for _, a in reaching if (w := _of_subnet(gateway, a))), ""):
+        yield Finding(path, f"{gateway} is {what}")
+    elif not reaching:
         on = f"not on {dev}" if dev else f"on no link of {site.name}"
         links = _some(str(a.network) for a in subnets) or f"none with IPv{gateway.version}"
         yield Finding(path, f"{gateway} is {on} (its links: {links})")
+
+
+def _of_subnet(ip: IP, address: Cidr) -> str:
+    """What an address is that no computer of its subnet can have; "" for all others."""
+    subnet = address.network
+    if subnet.version == 6 or subnet.prefixlen > 30:
+        return ""
+    if ip == subnet.network_address:
+        return f"the address of the subnet {subnet} itself"
+    return f"the broadcast address of {subnet}" if ip == subnet.broadcast_address else ""
 
 
 # what is written on interfaces
 
 
 def _sysctls(node: Node, site: Site) -> Iterator[Finding]:
+    names = ["lo", *(nic.name for nic in site.nics)]
     for name in node.sysctls:
-        parts = name.replace("/", ".").split(".")
-        if parts[0] != "net" or len(parts) < 3 or "" in parts:
+        path = (*site.path, "sysctls", name)
+        device = device_of_switch(name)
+        if not _is_switch(name):
             yield Finding(
-                (*site.path, "sysctls", name),
+                path,
                 f"{name} is no switch of a network namespace",
                 "those begin with `net.`; all others are the whole machine's",
             )
+        elif switch_parts(name)[2:4] == ("neigh", "default"):
+            hint = "write `neigh.…` under the `sysctls` of an interface"
+            yield Finding(path, f"{name} is the machine's own; no other namespace has it", hint)
+        elif device and device not in names:
+            yield _no_interface(path, device, site, names)
+    for nic in site.nics:
+        for name in nic.settings.sysctls:
+            if not _is_switch(interface_sysctl(nic.name, name)):
+                path = _settings_path(nic, "sysctls", name)
+                hint = "as `rp_filter`, `ipv6.accept_ra` or `neigh.base_reachable_time_ms`"
+                yield Finding(path, f"{name} is no switch of an interface", hint)
 
 
-def _interfaces(site: Site) -> Iterator[Finding]:
+def _is_switch(name: str) -> bool:
+    parts = switch_parts(spelt_switch(name))
+    well_spelt = all(SWITCH_PART.fullmatch(part) and part not in (".", "..") for part in parts)
+    return well_spelt and parts[0] == "net" and len(parts) > 2
+
+
+def _interfaces(node: Node, site: Site) -> Iterator[Finding]:
     held: dict[object, Nic] = {}
     for nic in site.nics:
+        if nic.name == "lo":
+            yield from _loopback(nic)
         for address in nic.addresses:
             where = _address_path(nic)
             if address.version == 6 and 0 < nic.mtu < LEAST_IPV6_MTU:
                 yield Finding(where, f"IPv6 needs an mtu of {LEAST_IPV6_MTU} at least ({address})")
+            if address.version == 6 and ipv6_is_off(nic, node):
+                yield Finding(where, f"IPv6 is switched off on {nic.name} (disable_ipv6)")
             if address.ip.is_multicast or address.ip.is_unspecified:
                 yield Finding(where, f"{address.ip} cannot be an interface's address")
+            elif what := _of_subnet(address.ip, address):
+                first = f"{address.network[1]}/{address.network.prefixlen}"
+                yield Finding(where, f"{address.ip} is {what}", f"the first one in it is {first}")
+            if address.ip.is_loopback and nic.name != "lo":
+                yield Finding(where, f"{address.ip} belongs to lo")
             other = held.setdefault(address.ip, nic)
             if other is not nic and not address.ip.is_link_local:
                 yield Finding(where, f"{address.ip} is on {other.name} of {site.name} already")
+
+
+def _loopback(nic: Nic) -> Iterator[Finding]:
+    settings = nic.settings
+    for key, is_said in (
+        ("mtu", settings.mtu is not None),
+        ("mac", settings.mac is not None),
+        ("up", not settings.up),
+    ):
+        if is_said:
+            yield Finding(_settings_path(nic, key), f"lo is as the kernel makes it: no `{key}`")
+    for address in nic.addresses:
+        if str(address.ip) in ("127.0.0.1", "::1"):
+            yield Finding(_address_path(nic), f"{address.ip} is on lo by itself")
 
 
 def _segments(wiring: Wiring) -> Iterator[Finding]:
@@ -215,7 +311,11 @@ def _address_path(nic: Nic) -> Path:
 
 
 def _mac_path(nic: Nic) -> Path:
-    return ("nodes", nic.node, "interfaces", nic.name, "mac")
+    return _settings_path(nic, "mac")
+
+
+def _settings_path(nic: Nic, *below: str) -> Path:
+    return ("nodes", nic.node, "interfaces", nic.name, *below)
 
 
 def _some(words: Iterable[str]) -> str:
