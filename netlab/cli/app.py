@@ -1,6 +1,8 @@
-"""The commands: words in, one call, a rendering out."""
+"""The commands: words in, one call, a rendering out.
 
-from __future__ import annotations
+Annotations are no strings here: typer would evaluate each of them at every start.
+"""
+
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -116,7 +118,10 @@ def up(
     found = lifecycle.read(here, topology.wanted.lab)
     if found is None:
         raise LabNotFound(f"{topology.wanted.lab} was taken down while it came up")
-    picture = portrait(found.header, found.summary, found.inventory, found.inodes)
+    running = here.machine.processes(topology.wanted.lab)
+    picture = portrait(
+        found.header, found.summary, found.inventory, found.inodes, running=running
+    )
     renderer(json).up(done, picture)
 
 
@@ -182,7 +187,7 @@ def _down_all(labs: list[str], wait: bool, json: bool) -> int:
     return max((failure.exit_code for failure in failures.values()), default=0)
 
 
-def _take_down(lab: str, wait: bool) -> Done:
+def _take_down(lab: str, wait: bool) -> "Done":
     from netlab.cli.work import ground
     from netlab.lab import lifecycle
     from netlab.lab.interrupt import watched

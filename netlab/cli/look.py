@@ -19,7 +19,10 @@ def show(lab_or_file: str, node: str | None, json: bool) -> None:
     if found is None:
         no_such_lab(lab)
     lost = lifecycle.lost_namespaces(here, found)
-    picture = portrait(found.header, found.summary, found.inventory, found.inodes, lost)
+    running = here.machine.processes(lab)
+    picture = portrait(
+        found.header, found.summary, found.inventory, found.inodes, lost, running
+    )
     if node is None:
         renderer(json).lab(picture)
         return
@@ -50,4 +53,8 @@ def _line(here: str, lab: str, boot: str) -> LabLine:
     if summary is None:
         return LabLine(lab, "half-built", file=header.file)
     size = len(summary.nodes), summary.links
-    return LabLine(lab, "up", *size, summary.since, header.file, summary.description)
+    running = LinuxMachine(here).processes(lab).values()
+    processes = sum(r.state == "running" for r in running), len(running)
+    return LabLine(
+        lab, "up", *size, summary.since, header.file, summary.description, *processes
+    )

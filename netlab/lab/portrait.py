@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from shlex import join
 
 from netlab.kernel.port import Running
 from netlab.lab.glance import Header, Summary
@@ -171,7 +170,7 @@ class _Painter:
     def _process(self, node: str, resource: program.Process) -> Process:
         now = self._running.get((node, resource.name), Running("stopped"))
         ready = "/".join(resource.ready)
-        return Process(resource.name, join(resource.argv), ready, *now)
+        return Process(resource.name, resource.line, ready, *now)
 
     def _link(self, veth: Veth) -> None:
         ends = [f"{ns.partition('.')[2]}:{name}" for ns, name in (

@@ -11,7 +11,7 @@ from functools import cache
 from types import NoneType
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator
 
 from netlab.model.sentences import Wrong, shown
 from netlab.model.source import Path
@@ -59,7 +59,12 @@ def _hint(value: object) -> str:
 @cache
 def _shapes(model: type[BaseModel]) -> dict[str, _Shape]:
     fields = model.model_fields.items()
-    return {field.alias or name: _shape(field.annotation) for name, field in fields}
+    return {
+        field.alias or name: _shape(field.annotation)
+        for name, field in fields
+        # what reads its own words, as 64K, knows what it understands
+        if not any(isinstance(m, BeforeValidator) for m in field.metadata)
+    }
 
 
 def _shape(annotation: Any) -> _Shape:

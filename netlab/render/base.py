@@ -25,6 +25,9 @@ class LabLine:
     since: float = 0.0
     file: str = ""
     description: str = ""
+    running: int = 0
+    """Of its processes, those that run now."""
+    processes: int = 0
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ from netlab.errors import NetlabError, TopologyError
 from netlab.render.words import age, because, count, duration, step_words
 
 if TYPE_CHECKING:
-    from netlab.lab.lifecycle import Done, Road
-    from netlab.lab.portrait import Interface, Node, Portrait
-    from netlab.render.base import Checked, Feature, KindText, LabLine
     from rich.console import Console
+
+    from netlab.lab.lifecycle import Done, Road
+    from netlab.lab.portrait import Interface, Node, Portrait, Process
+    from netlab.render.base import Checked, Feature, KindText, LabLine
 
 MOST_NODES = 40
 """A summary shows so many; `show` shows all."""
@@ -77,12 +78,13 @@ class TextRenderer:
                 line.state,
                 str(line.nodes) if line.state == "up" else "",
                 str(line.links) if line.state == "up" else "",
+                f"{line.running}/{line.processes}" if line.processes else "",
                 age(line.since) if line.since else "",
                 line.file,
             )
             for line in lines
         ]
-        self._table(("lab", "state", "nodes", "links", "age", "file"), rows)
+        self._table(("lab", "state", "nodes", "links", "processes", "age", "file"), rows)
 
     def lab(self, portrait: Portrait) -> None:
         state = "half-built" if portrait.half_built else f"up for {age(portrait.since)}"
@@ -93,6 +95,14 @@ class TextRenderer:
         rows = [row for node in portrait.nodes.values() for row in _node_rows(node)]
         head = ("node", "kind", "interface", "addresses", "mtu", "mac", "to")
         self._table(head, rows)
+        processes = [
+            (f"{node.name}/{p.name}", *_process_cells(p))
+            for node in portrait.nodes.values()
+            for p in node.processes
+        ]
+        if processes:
+            self._say("")
+            self._table(("process", *PROCESS_HEAD), processes)
 
     def node(self, portrait: Portrait, node: Node) -> None:
         title = f"{node.name}: {node.kind}, namespace {node.namespace} (inode {node.inode})"
@@ -110,6 +120,10 @@ class TextRenderer:
         self._list("files", node.files)
         self._list("environment", [f"{k}={v}" for k, v in node.env.items()])
         self._list("exec", node.exec)
+        if node.processes:
+            self._say("")
+            rows = [(p.name, *_process_cells(p)) for p in node.processes]
+            self._table(("process", *PROCESS_HEAD), rows)
 
     def checked(self, files: Sequence[Checked]) -> None:
         wrong = 0
@@ -272,6 +286,20 @@ def _cells(i: Interface) -> tuple[str, ...]:
     return (i.name, i.kind, " ".join(i.addresses), f"{i.mtu or ''}{state}", i.mac, to)
 
 
+PROCESS_HEAD = ("state", "pid", "for", "restarts", "code", "command")
+
+
+def _process_cells(p: Process) -> tuple[str, ...]:
+    return (
+        p.state,
+        str(p.pid or ""),
+        age(p.since) if p.since else "",
+        str(p.restarts or ""),
+        "" if p.code is None else str(p.code),
+        p.command,
+    )
+
+
 def _settings(interface: Interface) -> str:
     return " ".join(f"{k} {_word(v)}" for k, v in interface.settings.items())
 
@@ -288,5 +316,8 @@ def _brief(node: Node) -> str:
             parts.append(f"{i.name} {' '.join(i.addresses)}")
         elif i.bridge:
             parts.append(i.name)
-    ports_only = all(" " not in part for part in parts)
+    ports_only = not node.processes and all(" " not in part for part in parts)
+    for p in node.processes:
+        listens = p.state == "running" and p.ready.startswith(("tcp", "udp", "unix"))
+        parts.append(f"{p.name} ready on {p.ready}" if listens else f"{p.name} {p.state}")
     return (" " if ports_only else "   ").join(parts)

@@ -86,7 +86,12 @@ class Process(Resource):
 
     @property
     def words(self) -> str:
-        return f"process {self.name}: {join(self.argv)}"
+        return f"process {self.name}: {self.line}"
+
+    @property
+    def line(self) -> str:
+        """The command as a shell line, as it may have been written."""
+        return self.argv[2] if self.argv[:2] == ("/bin/sh", "-c") else join(self.argv)
 
     def create(self, kernel: Kernel) -> None:
         kernel.start_process(self.home, self.name, self._spec(), self.rank)

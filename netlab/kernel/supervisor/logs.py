@@ -58,14 +58,14 @@ def bound(log: str, most: int) -> None:
         fd = os.open(log, os.O_RDWR | os.O_CLOEXEC)
         try:
             if os.fstat(fd).st_size > most:
-                _begin_anew(fd, log)
+                _begin_anew(fd, log, most)
         finally:
             os.close(fd)
 
 
-def _begin_anew(fd: int, log: str) -> None:
+def _begin_anew(fd: int, log: str, most: int) -> None:
     with open(f"{log}.1.new", "wb") as old:
-        at = 0
+        at = max(0, os.fstat(fd).st_size - most)
         while data := os.pread(fd, _CHUNK, at):
             old.write(data)
             at += len(data)

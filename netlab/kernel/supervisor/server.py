@@ -350,6 +350,7 @@ class Server:
 
     def _logs(self) -> None:
         for log in self._watch.changed():
+            self._bound(log)
             wait = self._noted.get(log, 0.0) + logs.GRAIN - time.monotonic()
             if wait <= 0:
                 self._look_at(log)
@@ -359,10 +360,12 @@ class Server:
 
     def _look_at(self, log: str) -> None:
         self._noted[log] = time.monotonic()
+        logs.note(log)
+
+    def _bound(self, log: str) -> None:
         for care in self._cares.values():
             if self._log(care.record) == log:
                 logs.bound(log, int(care.record.spec.get("log_size", 1 << 20)))
-        logs.note(log)
 
     def _log(self, record: Record) -> str:
         return records.path(self._lab_dir, record.node, record.name, "log")
