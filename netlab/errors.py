@@ -14,7 +14,7 @@ NetlabError                exit 1    something the user asked for did not hold
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections import namedtuple
 
 
 class NetlabError(Exception):
@@ -31,7 +31,8 @@ class UsageError(NetlabError):
     exit_code = 2
 
 
-class Problem(NamedTuple):  # module dataclasses would double the time to start a program
+# modules dataclasses and typing would take longer to load than a program takes to start
+class Problem(namedtuple("Problem", "line column path message hint", defaults=("",))):
     """One thing wrong in a topology: where, on which path, what, and what would be right."""
 
     line: int
@@ -39,7 +40,9 @@ class Problem(NamedTuple):  # module dataclasses would double the time to start 
     column: int
     path: str
     message: str
-    hint: str = ""
+    hint: str
+
+    __slots__ = ()
 
 
 class TopologyError(NetlabError):

@@ -3,7 +3,6 @@
 Annotations are no strings here: typer would evaluate each of them at every start.
 """
 
-
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 

@@ -14,7 +14,8 @@ from netlab.kernel.port import Kernel, Machine
 from netlab.lab import journal as journals
 from netlab.lab import state as states
 from netlab.lab.apply import Progress, apply, clear, clearing
-from netlab.lab.journal import Header, Journal, Summary, Writer
+from netlab.lab.glance import Header, Summary
+from netlab.lab.journal import Journal, Writer
 from netlab.plan.diff import Plan, diff
 from netlab.resources import Inventory, Key
 from netlab.resources.base import Stage, namespace_key
