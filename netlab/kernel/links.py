@@ -104,27 +104,32 @@ def _in(prefix: str) -> tuple[str, Hole]:
 def new_device(
     name: str, index: int, kind: str, mac: str, mtu: int, up: bool, options: Options
 ) -> Request:
-    words, values = _options(DEVICE_WORDS[kind], options)
+    words, values = _options(_words_of(kind), options)
     shape = _device(kind, len(name), bool(mtu), bool(mac), up, words)
     return RTM_NEWLINK, NEW, shape(index=index, name=name, mtu=mtu, mac=mac, **values)
 
 
 @cache
 def _device(kind: str, name: int, mtu: bool, mac: bool, up: bool, words: Words) -> Template:
-    info = _info(kind, _attributes(DEVICE_WORDS[kind], words))
+    info = _info(kind, _attributes(_words_of(kind), words))
     attrs = [*_common("", name, mtu, mac), info]
     return Template("ifinfmsg.ifinfmsg", {"index": INDEX, **_up(up), "attrs": attrs})
 
 
 def set_device(index: int, kind: str, options: Options) -> Request:
-    words, values = _options(DEVICE_WORDS[kind], options)
+    words, values = _options(_words_of(kind), options)
     return RTM_NEWLINK, 0, _changed_device(kind, words)(index=index, **values)
 
 
 @cache
 def _changed_device(kind: str, words: Words) -> Template:
-    info = _info(kind, _attributes(DEVICE_WORDS[kind], words))
+    info = _info(kind, _attributes(_words_of(kind), words))
     return Template("ifinfmsg.ifinfmsg", {"index": INDEX, "attrs": [info]})
+
+
+def _words_of(kind: str) -> dict[str, Word]:
+    """None of its own for a kind of device that is not in the table."""
+    return DEVICE_WORDS.get(kind, {})
 
 
 def set_up(index: int, up: bool) -> Request:
