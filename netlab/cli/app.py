@@ -252,6 +252,7 @@ def check(
 ) -> int:
     """Check topology files, all errors at once; needs no root."""
     from netlab.cli.work import read
+    from netlab.errors import Problem
     from netlab.render.base import Checked
 
     checked = []
@@ -263,6 +264,9 @@ def check(
         except TopologyError as wrong:
             sentences = tuple(wrong.sentences())
             checked.append(Checked(file, "", 0, 0, 0, wrong.problems, sentences))
+        except UsageError as unreadable:
+            problems = (Problem(0, 0, "", str(unreadable)),)
+            checked.append(Checked(file, "", 0, 0, 0, problems, (str(unreadable),)))
     renderer(json).checked(checked)
     return TopologyError.exit_code if any(c.problems for c in checked) else 0
 

@@ -5,24 +5,24 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import IO, TYPE_CHECKING
 
 from netlab.errors import NetlabError, TopologyError
 from netlab.render.words import age, because, count, duration, step_words
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from netlab.lab.lifecycle import Done, Road
     from netlab.lab.portrait import Interface, Node, Portrait, Process
+    from netlab.plan.diff import Step
     from netlab.render.base import Checked, Feature, KindText, LabLine
 
 MOST_NODES = 40
 """A summary shows so many; `show` shows all."""
 
 MOST_STEPS = 40
-WIDE = 400
-"""Columns, where no terminal says how many: nothing is cut."""
+NARROW = 20
+"""Columns that a wrapped text takes at least."""
 
 
 class TextRenderer:
@@ -38,8 +38,7 @@ class TextRenderer:
             return
         steps = f"{count(len(done.road.plan), 'step')} in {duration(done.seconds)}"
         if not done.road.is_new:
-            self._say(f"{done.lab}: {steps}", "green")
-            self._steps(done.road, [() for _ in done.road.plan])
+            self._changed(f"{done.lab}: {steps}", done.road)
             return
         self._say(f"{done.lab} is up: {size}, {steps}", "green")
         self._summary(portrait)
@@ -47,11 +46,21 @@ class TextRenderer:
         if len(ends) > 1:
             self._say(f"try  netlab exec {done.lab} {ends[0]} -- ping {ends[-1]}", "dim")
 
+    def _changed(self, title: str, road: Road) -> None:
+        """A single step on the same line."""
+        if len(road.plan) == 1:
+            self._say(f"{title}    {_step_line(road.plan[0])}", "green")
+            return
+        self._say(title, "green")
+        self._steps(road, [() for _ in road.plan])
+
     def planned(self, lab: str, road: Road, felt: Sequence[tuple[str, ...]]) -> None:
+        for ns in road.lost:
+            self._say(f"{ns} has been deleted by somebody else", "yellow")
         if not road.plan:
             self._say(f"{lab} is unchanged", "green")
             return
-        self._say(f"{lab}: {count(len(road.plan), 'step')}" + (", none taken yet"))
+        self._say(f"{lab}: {count(len(road.plan), 'step')}, none taken yet")
         self._steps(road, felt, most=len(road.plan))
 
     def down(
@@ -91,10 +100,10 @@ class TextRenderer:
         size = f"{count(len(portrait.nodes), 'node')}, {count(len(portrait.links), 'link')}"
         self._say(f"{portrait.lab}: {state}, {size}, from {portrait.file}", "bold")
         if portrait.description:
-            self._say(portrait.description.strip())
+            self._wrapped("", portrait.description.strip())
         rows = [row for node in portrait.nodes.values() for row in _node_rows(node)]
         head = ("node", "kind", "interface", "addresses", "mtu", "mac", "to")
-        self._table(head, rows)
+        self._table(head, rows, spare="mac")
         processes = [
             (f"{node.name}/{p.name}", *_process_cells(p))
             for node in portrait.nodes.values()
@@ -112,6 +121,7 @@ class TextRenderer:
         self._table(
             ("interface", "kind", "addresses", "mtu", "mac", "to", "settings"),
             [(*_cells(i), _settings(i)) for i in node.interfaces],
+            spare="mac",
         )
         self._list("routes", node.routes)
         self._list("rules", node.rules)
@@ -152,10 +162,12 @@ class TextRenderer:
         self._table(("", "feature", "what for", "missing is"), rows)
 
     def kinds(self, kinds: Sequence[KindText]) -> None:
-        if len(kinds) == 1:
-            self._kind(kinds[0])
+        if len({kind.name for kind in kinds}) == 1:
+            for kind in kinds:
+                self._kind(kind)
             return
-        self._table(("sort", "kind", "what it is"), [(k.sort, k.name, k.about) for k in kinds])
+        rows = [(k.sort, k.name, k.about.partition("\n")[0]) for k in kinds]
+        self._table(("sort", "kind", "what it is"), rows)
 
     def controlled(self, lab: str, verb: str, names: Sequence[str], seconds: float) -> None:
         done = {"start": "started", "stop": "stopped", "restart": "restarted"}[verb]
@@ -187,62 +199,54 @@ class TextRenderer:
             for line in kind.example.splitlines():
                 self._say(f"    {line}")
             self._say("")
-        self._table(("key", "meaning"), list(kind.keys.items()), wrap=True)
+        self._table(("key", "meaning"), list(kind.keys.items()))
 
     def _summary(self, portrait: Portrait) -> None:
         shown = list(portrait.nodes.values())[:MOST_NODES]
         names = max((len(n.name) for n in shown), default=0)
         kinds = max((len(n.kind) for n in shown), default=0)
         for node in shown:
-            self._say(f"  {node.name:<{names}}  {node.kind:<{kinds}}  {_brief(node)}".rstrip())
+            self._wrapped(f"  {node.name:<{names}}  {node.kind:<{kinds}}  ", _brief(node))
         rest = len(portrait.nodes) - len(shown)
         if rest:
             self._say(f"  … and {count(rest, 'node')} more: netlab show {portrait.lab}", "dim")
 
     def _steps(self, road: Road, felt: Sequence[tuple[str, ...]], most: int = MOST_STEPS) -> None:
         for step, nodes in list(zip(road.plan, felt, strict=True))[:most]:
-            reason = because(step, nodes)
             style = {"+": "green", "-": "red", "~": "yellow"}[step.sign]
-            self._say(f"  {step_words(step)}" + (f"   ({reason})" if reason else ""), style)
+            line = _step_line(step, nodes)
+            self._wrapped(f"  {line[:2]}", line[2:], style)
         if len(road.plan) > most:
             self._say(f"  … and {count(len(road.plan) - most, 'step')} more", "dim")
 
     def _list(self, title: str, lines: Iterable[str]) -> None:
         for place, line in enumerate(lines):
-            self._say(f"{title if not place else '':<12} {line}")
+            self._wrapped(f"{title if not place else '':<12} ", line)
 
     def _table(
-        self, head: Sequence[str], rows: Sequence[Sequence[str]], *, wrap: bool = False
+        self, head: Sequence[str], rows: Sequence[Sequence[str]], *, spare: str = ""
     ) -> None:
+        """Empty columns are left out, and so is ``spare`` where the terminal is too narrow."""
         used = [n for n in range(len(head)) if any(row[n] for row in rows)]
-        if wrap:
-            self._wrapped([head[n] for n in used], [[row[n] for n in used] for row in rows])
-            return
-        widths = [max(len(row[n]) for row in (head, *rows)) for n in used]
+        widths = [max(len(row[n]) for row in (head, *rows)) for n in range(len(head))]
+        if spare and sum(widths[n] + 2 for n in used) - 2 > self._columns():
+            used = [n for n in used if head[n] != spare]
         for place, row in enumerate((head, *rows)):
-            cells = (f"{row[n]:<{width}}" for n, width in zip(used, widths, strict=True))
-            self._say("  ".join(cells).rstrip(), "" if place else "dim")
+            *cells, last = [f"{row[n]:<{widths[n]}}  " for n in used]
+            self._wrapped("".join(cells), last.rstrip(), "" if place else "dim")
 
-    def _wrapped(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        from rich.table import Table
-        from rich.text import Text
+    def _wrapped(self, before: str, text: str, style: str = "") -> None:
+        """What does not fit goes on below, as far in as it began."""
+        room = self._columns() - len(before)
+        lines = [text] if len(text) <= room else _folded(text, max(room, NARROW))
+        for place, line in enumerate(lines):
+            self._say(f"{' ' * len(before) if place else before}{line}".rstrip(), style)
 
-        table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-        for place, title in enumerate(head):
-            table.add_column(title, no_wrap=not place)
-        for row in rows:
-            table.add_row(*map(Text, row))
-        self._console().print(table)
-
-    def _console(self) -> Console:
-        from rich.console import Console
-
-        return Console(
-            file=self._out,
-            highlight=False,
-            width=None if self._out.isatty() else WIDE,
-            color_system="auto" if coloured(self._out) else None,
-        )
+    def _columns(self) -> int:
+        """Of the terminal; where there is none, nothing is wrapped."""
+        if not self._out.isatty():
+            return sys.maxsize
+        return os.get_terminal_size(self._out.fileno()).columns or sys.maxsize
 
     def _say(self, text: str, style: str = "") -> None:
         _print(text, style, self._out)
@@ -263,8 +267,29 @@ SGR = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33}
 
 
 def _print(text: str, style: str, file: IO[str]) -> None:
-    painted = f"\033[{SGR[style]}m{text}\033[0m" if style and coloured(file) else text
+    safe = text.translate(CONTROLS).replace(KEPT, " ")
+    painted = f"\033[{SGR[style]}m{safe}\033[0m" if style and coloured(file) else safe
     print(painted, file=file)
+
+
+KEPT = "\u00a0"
+"""A blank where no line ends."""
+
+CONTROLS = {n: f"\\x{n:02x}" for n in (*range(9), *range(11, 32), *range(127, 160))}
+"""What a file says must not steer the terminal."""
+
+
+def _folded(text: str, width: int) -> list[str]:
+    from textwrap import wrap
+
+    paragraphs = text.splitlines()
+    fold = partial(wrap, width=width, break_long_words=False, break_on_hyphens=False)
+    return [line for paragraph in paragraphs for line in fold(paragraph) or [""]]
+
+
+def _step_line(step: Step, felt: Sequence[str] = ()) -> str:
+    reason = because(step, felt)
+    return step_words(step) + (f"   ({reason})" if reason else "")
 
 
 def _ends(portrait: Portrait) -> list[str]:
@@ -320,4 +345,4 @@ def _brief(node: Node) -> str:
     for p in node.processes:
         listens = p.state == "running" and p.ready.startswith(("tcp", "udp", "unix"))
         parts.append(f"{p.name} ready on {p.ready}" if listens else f"{p.name} {p.state}")
-    return (" " if ports_only else "   ").join(parts)
+    return (" " if ports_only else "   ").join(part.replace(" ", KEPT) for part in parts)

@@ -206,7 +206,8 @@ class Rule(Resource):
 
     @property
     def words(self) -> str:
-        return "rule " + " ".join(f"{k} {v}" for k, v in self.options)
+        usual = ("type", "lookup")
+        return "rule " + " ".join(f"{k} {v}" for k, v in self.options if (k, v) != usual)
 
     def create(self, kernel: Kernel) -> None:
         kernel.add_rule(self.home, self.family, dict(self.options))
