@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JUDGES := iproute2 iputils-ping tcpdump nftables ethtool
 
-.PHONY: demo test check live need-root clean
+.PHONY: demo test check docs live need-root clean
 
 need-root:
 	@[ "$$(id -u)" = 0 ] || { echo "netlab makes network namespaces, which needs root: run 'sudo make $(MAKECMDGOALS)'"; exit 3; }
@@ -24,6 +24,9 @@ $(VENV)/.ready: pyproject.toml | need-root
 
 demo: need-root $(VENV)/.ready
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python demo/demo.py
+
+docs: $(VENV)/.ready
+	$(BIN)/python docs/generate.py
 
 check: need-root $(VENV)/.ready
 	$(BIN)/ruff check netlab tests demo docs topologies

@@ -1,6 +1,6 @@
 """The documents that the code writes: topology.md, commands.md, and the tree in architecture.md.
 
-    python docs/generate.py          # `make docs`
+python docs/generate.py          # `make docs`
 """
 
 from __future__ import annotations
