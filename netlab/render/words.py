@@ -43,7 +43,7 @@ def step_words(step: Step) -> str:
     changes = ""
     if step.before is not None and step.after is not None:
         changes = f"  {step.after.changes(step.before)}"
-    return f"{step.sign} {owner}{subject.words}{changes}"
+    return f"{step.sign} {owner}{subject.words}{changes}".rstrip()
 
 
 def because(step: Step, felt: Iterable[str]) -> str:

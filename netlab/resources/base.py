@@ -104,6 +104,8 @@ class Resource(ABC):
 def _show(value: object) -> str:
     if isinstance(value, tuple):
         return " ".join(_show(v) for v in value) or "none"
+    if isinstance(value, bool):
+        return "on" if value else "off"
     return str(value) if value != "" else "none"
 
 

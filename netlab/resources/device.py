@@ -116,7 +116,13 @@ class Veth(Resource):
         assert isinstance(before, Veth)
         if before.a_mtu == before.b_mtu != self.a_mtu == self.b_mtu:
             return f"mtu {before.a_mtu} → {self.a_mtu}"
-        return super().changes(before)
+        ends = (
+            (self.a_ns, self.a_name, before.a_mtu, self.a_mtu),
+            (self.b_ns, self.b_name, before.b_mtu, self.b_mtu),
+        )
+        return "  ".join(
+            f"mtu of {_node(ns)}:{name} {old} → {new}" for ns, name, old, new in ends if old != new
+        )
 
 
 @dataclass(frozen=True)
@@ -321,6 +327,9 @@ class Offload(Resource):
 
     def follows(self, before: Offload) -> bool:
         return True
+
+    def changes(self, before: Resource) -> str:
+        return "on → off" if not self.on else "off → on"
 
 
 def crosses_ipv6(old: int, new: int) -> bool:

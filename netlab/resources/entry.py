@@ -43,7 +43,7 @@ class Hosts(Resource):
     def changes(self, before: Resource) -> str:
         assert isinstance(before, Hosts)
         old, new = set(before.text.splitlines()), set(self.text.splitlines())
-        return f"{len(new - old)} lines added, {len(old - new)} removed"
+        return f"lines: {len(new - old)} added, {len(old - new)} removed"
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,12 @@ class Route(Resource):
     def update(self, kernel: Kernel, before: Route) -> None:
         self._write(kernel, replace=True)
 
+    def changes(self, before: Resource) -> str:
+        assert isinstance(before, Route)
+        if before.hops == self.hops:
+            return super().changes(before)
+        return f"{hop_words(before.hops)} → {hop_words(self.hops)}"
+
     def _write(self, kernel: Kernel, *, replace: bool) -> None:
         hops = [NextHop(*hop) for hop in self.hops]
         kernel.add_route(
