@@ -25,7 +25,10 @@ class NextHop(NamedTuple):
 
 
 class Kernel(Protocol):
-    """Deleting what is not there is done; creating what is there is refused."""
+    """Deleting what is not there is done; creating what is there is refused.
+
+    But a neighbour takes the place of the one there, and a forwarding entry joins those there.
+    """
 
     def begin(self, token: object) -> None:
         """Verbs from here on belong to ``token``, which a refusal carries."""
