@@ -229,7 +229,10 @@ def execute(
         bool, typer.Option("--all", help="In all nodes at once.", envvar="NETLAB_EXEC_ALL")
     ] = False,
 ) -> int:
-    """Run a command in a node, or in several at once."""
+    """Run a command in a node, or in several at once.
+
+    Its exit code is the command's own; of several nodes the highest one.
+    """
     from netlab.cli.enter import run as enter
 
     return enter(lab, words or [], every)
@@ -394,7 +397,7 @@ def logs(
 
 @app.command()
 def start(lab: Lab, which: Which, json: Json = False) -> None:
-    """Start a process that was stopped or has ended, and wait until it is ready."""
+    """Start a process again, and wait until it is ready."""
     from netlab.cli import processes
 
     processes.control(lab, which, "start", json)

@@ -35,21 +35,20 @@ def run(lab_or_file: str, words: Sequence[str], everywhere: bool) -> int:
     """``words``: nodes, then what follows ``--``."""
     lab = lab_name(lab_or_file)
     nodes, argv = split(words, everywhere)
-    if everywhere:
-        return exec_many(lab, nodes_of(lab), argv)
     if len(nodes) == 1:
         exec_one(lab, nodes[0], argv)
-    return exec_many(lab, nodes, argv)
+    return exec_many(lab, nodes or nodes_of(lab), argv)
 
 
 def split(words: Sequence[str], everywhere: bool) -> tuple[list[str], list[str]]:
-    """Nodes and command. Without ``--`` the first word is the node, the rest the command."""
+    """Nodes (none: all) and command. Without ``--`` the first word is the node."""
     from netlab.errors import UsageError
 
     usage = "netlab exec LAB NODE… -- COMMAND…, or netlab exec --all LAB -- COMMAND…"
     if "--" in words:
         at = list(words).index("--")
-        nodes, argv = list(words[:at]), list(words[at + 1 :])
+        nodes, argv = [word for word in words[:at] if word != "--all"], list(words[at + 1 :])
+        everywhere = everywhere or "--all" in words[:at]
     elif everywhere:
         nodes, argv = [], list(words)
     else:

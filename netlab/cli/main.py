@@ -45,6 +45,8 @@ def _run(argv: list[str]) -> int:
             from netlab.cli import enter
 
             return enter.run(lab, words, False)
+        case []:
+            return _run(["--help"])
         case ["--version"]:
             print(f"netlab {installed_version()}")  # noqa: T201
         case ["ls", *options] if _is_plain(argv, 0, 0):
@@ -110,6 +112,7 @@ def _open_what_is_closed() -> None:
 def _unsaid(problem: OSError) -> int:
     """The exit code where standard output takes no more; any other problem goes on."""
     try:
+        sys.stdout.write("\n")  # what could not be written before is lost: only a new try tells
         sys.stdout.flush()
     except OSError as refusal:
         # also not at exit

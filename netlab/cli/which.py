@@ -80,7 +80,8 @@ def inode_of(lab: str, node: str) -> int:
     mark = f'"{lab}.{node}":'.encode()
     at = raw.rfind(mark)
     if at < 0:
-        raise LabNotFound(f"lab {lab} has no node {node}{_meant(node, nodes_of(lab))}")
+        sentence = f"lab {lab} has no node {node}{_meant(node, nodes_of(lab))}"
+        raise LabNotFound(sentence, hint=f"`netlab show {lab}` tells which it has")
     start = at + len(mark)
     return int(raw[start : start + 20].lstrip().split(b",")[0].split(b"}")[0])
 
