@@ -26,7 +26,9 @@ def wire_up(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("where", ["a", "b"])
-def test_a_refusal_in_a_batch_over_namespaces_has_the_token_of_its_step(lab: Lab, where: str) -> None:
+def test_a_refusal_in_a_batch_over_namespaces_has_the_token_of_its_step(
+    lab: Lab, where: str
+) -> None:
     wire_up(lab)
     steps = {
         "address a": lambda k: k.add_address(lab.a, "eth0", "10.0.0.1/24", ""),
@@ -35,7 +37,8 @@ def test_a_refusal_in_a_batch_over_namespaces_has_the_token_of_its_step(lab: Lab
             lab.a, "10.9.0.0/16", [NextHop("10.0.0.2")], "unicast", 254, 0, "", False
         ),
         "bad": lambda k: k.add_route(
-            f"{lab.name}.{where}", "10.8.0.0/16", [NextHop("192.0.2.1")], "unicast", 254, 0, "", False
+            f"{lab.name}.{where}", "10.8.0.0/16", [NextHop("192.0.2.1")], "unicast", 254, 0, "",
+            False,
         ),
         "sysctl b": lambda k: k.set_sysctl(lab.b, "net.ipv4.ip_forward", "1"),
         "neighbour a": lambda k: k.add_neighbour(lab.a, "eth0", "10.0.0.2", MAC, False),
