@@ -15,7 +15,7 @@ from itertools import count, groupby
 from shlex import join, quote
 from typing import Any, NamedTuple
 
-from netlab.kernel.baseline import BASELINE
+from netlab.kernel.baseline import BASELINE, any_device, path_of
 from netlab.kernel.enter import NO_RESOLVER
 from netlab.kernel.port import NextHop, Options, VethEnd
 
@@ -32,10 +32,6 @@ _NO_NEGATION = frozenset({"gbp", "gpe"})
 """Words of vxlan without a ``no`` form."""
 
 _IF_THERE = " 2>/dev/null || :"
-
-_DOT_AND_SLASH = str.maketrans("./", "/.")
-"""As sysctl(8) reads names: ``net.ipv4.conf.eth0/100.rp_filter``."""
-
 
 class Line(NamedTuple):
     """One command. ``chapter`` "" means that it concerns the node of ``ns`` alone."""
@@ -202,11 +198,12 @@ class ScriptKernel:
         self._write(ns, _write_sysctl(ns, name, value))
 
     def reset_sysctl(self, ns: str, name: str) -> None:
-        model = _model_switch(name)
-        if model in BASELINE:
-            self._write(ns, _write_sysctl(ns, name, BASELINE[model]) + _IF_THERE)
+        model = path_of(any_device(name))
+        usual = {path_of(switch): value for switch, value in BASELINE.items()}
+        if model in usual:
+            self._write(ns, _write_sysctl(ns, name, usual[model]) + _IF_THERE)
         else:
-            self._write(ns, join(["fresh", ns, _switch(name), _switch(model)]))
+            self._write(ns, join(["fresh", ns, path_of(name), model]))
 
     def write_entry(self, ns: str, entry: str) -> None:
         wanted = json.loads(entry)
@@ -401,21 +398,9 @@ def _file_lines(ns: str, path: str, text: str, mode: int) -> list[str]:
     return [_write(target, text), f"chmod {mode:o} {quote(target)}"]
 
 
-def _switch(name: str) -> str:
-    return "/proc/sys/" + name.translate(_DOT_AND_SLASH)
-
-
 def _write_sysctl(ns: str, name: str, value: str) -> str:
-    command = f"echo {quote(value)} > {quote(_switch(name))}"
+    command = f"echo {quote(value)} > {quote(path_of(name))}"
     return join(["ip", "netns", "exec", ns, "sh", "-c", command])
-
-
-def _model_switch(name: str) -> str:
-    """Where a fresh namespace, which has no devices, keeps what a device of it starts with."""
-    parts = name.split(".")
-    if len(parts) > 4 and parts[2] in ("conf", "neigh") and parts[3] not in ("all", "lo"):
-        parts[3] = "default"
-    return ".".join(parts)
 
 
 def _veth_end(end: VethEnd) -> list[str]:
