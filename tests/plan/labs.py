@@ -1,4 +1,5 @@
 """Small labs to walk between, and the way from a text to what it compiles to."""
+# ruff: noqa: E501 - a line of a topology is one line
 
 from __future__ import annotations
 

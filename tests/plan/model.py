@@ -71,6 +71,9 @@ class ModelKernel:
     def own(self, inodes: Mapping[str, int]) -> None:
         pass
 
+    def insist(self) -> None:
+        pass
+
     # devices
 
     def _device(self, ns: str, name: str, *value: Any, also: tuple[Thing, ...] = ()) -> None:
@@ -147,9 +150,8 @@ class ModelKernel:
         every = self.held.get(("sysctl", ns, switch.format("all")))
         device = self.held.get(("dev", ns, name))
         usual = dict(device[-1]) if isinstance(device, tuple) else {}
-        return "1" == next(
-            (v for v in (own, every, usual.get(switch.format("default"))) if v is not None), "0"
-        )
+        said = (own, every, usual.get(switch.format("default")))
+        return next((value for value in said if value is not None), "0") == "1"
 
     def del_address(self, ns: str, name: str, cidr: str, peer: str) -> None:
         self._drop(("address", ns, name, cidr))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from itertools import product
 from typing import Any
 
 import pytest
@@ -182,7 +181,8 @@ CHANGES: dict[str, tuple[str, str, list[str]]] = {
         "mtu: 1500", "mtu: 1400", ["~ link a:eth0 – b:eth0  mtu 1500 → 1400"],
     ),
     "the mtu of one end": (
-        "eth0: {mac:", "eth0: {mtu: 1450, mac:", ["~ link a:eth0 – b:eth0  mtu of a:eth0 1500 → 1450"],
+        "eth0: {mac:", "eth0: {mtu: 1450, mac:",
+        ["~ link a:eth0 – b:eth0  mtu of a:eth0 1500 → 1450"],
     ),
     "a mac": ("00:00:00:0a", "00:00:00:0b", WHOLE_LINK),
     "an address": (
@@ -256,6 +256,10 @@ CHANGES: dict[str, tuple[str, str, list[str]]] = {
     ),
     "a vxlan's mtu": (
         "id: 7, mtu: 1400", "id: 7, mtu: 1300", ["~ a: vxlan vx  mtu 1400 → 1300"],
+    ),
+    "an mtu too small for IPv6": (
+        "id: 7, mtu: 1400", "id: 7, mtu: 1200",
+        ["- a: port vx of br0", "- a: vxlan vx", "+ a: vxlan vx", "+ a: port vx of br0"],
     ),
     "a tun's mtu": (
         "10.8.0.1/24], mtu: 1400", "10.8.0.1/24], mtu: 1300",
