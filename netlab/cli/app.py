@@ -160,14 +160,14 @@ def down(
     json: Json = False,
 ) -> int:
     """Take a lab down: its processes, namespaces, links and files."""
-    from netlab.lab.state import labs
+    from netlab.lab.state import labs, strays
 
     if (lab is None) != every:
         raise UsageError("which lab?" if lab is None else "a lab or `--all`, not both")
     if lab is None:
         return _down_all(labs(state_directory()), wait, json)
     name = lab_name(lab)
-    if name not in labs(state_directory()):
+    if name not in strays(state_directory()):
         no_such_lab(name)
     renderer(json).down([_take_down(name, wait)])
     return 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -40,6 +41,16 @@ def take_name(directory: str, name: str) -> None:
             if problem.errno not in (errno.EINVAL, errno.ENOENT):  # EINVAL: nothing mounted there
                 raise
         os.unlink(path)
+
+
+def take_unfinished(directory: str, name: str) -> None:
+    """Take away a file that was to become a name, or had been one, when netlab was killed."""
+    if inode_of(directory, name) == 0:
+        path = f"{directory}/{name}"
+        with suppress(OSError):  # EBUSY: something else is mounted there
+            found = os.lstat(path)
+            if stat.S_ISREG(found.st_mode) and not found.st_size:
+                os.unlink(path)
 
 
 def inode_of(directory: str, name: str) -> int | None:

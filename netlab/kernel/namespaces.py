@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from netlab.errors import KernelRefused
 from netlab.kernel import baseline, names, processes
 from netlab.kernel.worker import Worker
+
+MOST_OPEN = 200
+
+_OTHER_FILES = 48
+
+
+def most_open() -> int:
+    """How many namespaces may be held open at once, beside all else that this process has open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(2, min(MOST_OPEN, soft - _OTHER_FILES))
 
 
 class Namespaces:
@@ -29,6 +40,8 @@ class Namespaces:
         return {name: self._make(name) for name in wanted}
 
     def _make(self, name: str) -> int:
+        if name in self._nameless:  # a first try went wrong before it was named
+            os.close(self._nameless.pop(name))
         self._nameless[name] = fd = self._worker.unshare()
         if self._sysctls is None:
             self._sysctls = baseline.differing()
@@ -47,13 +60,15 @@ class Namespaces:
 
     def take(self, wanted: Collection[str]) -> None:
         """End the processes inside, then take the names away, of those that are the lab's."""
-        ours = [ns for ns in wanted if self.is_ours(ns)]
-        inodes = {self._inodes[ns] for ns in wanted if ns in self._inodes}
-        if inodes:
-            # also where the name was taken by hand: the process still holds the namespace
-            processes.end(inodes)
+        known = [ns for ns in wanted if ns in self._inodes]
+        ours = [ns for ns in known if self.is_ours(ns)]
+        # where the name was taken by hand, a process may still hold the namespace
+        nameless = {self._inodes[ns]: ns for ns in known if ns not in ours}
+        processes.end({self._inodes[ns] for ns in ours}, nameless)
         for ns in ours:
             names.take_name(self._directory, ns)
+        for ns in known:
+            names.take_unfinished(self._directory, ns)
 
     def is_ours(self, ns: str) -> bool:
         inode = names.inode_of(self._directory, ns)

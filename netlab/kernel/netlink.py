@@ -12,7 +12,7 @@ from typing import TypeVar
 from netlab.errors import CommandFailed, KernelRefused
 from netlab.kernel import addresses, baseline, enter, ethtool, links, programs, routes, tuntap
 from netlab.kernel.indexes import Indexes
-from netlab.kernel.namespaces import Namespaces
+from netlab.kernel.namespaces import Namespaces, most_open
 from netlab.kernel.options import OPTIONS
 from netlab.kernel.port import NextHop, Options, VethEnd
 from netlab.kernel.queues import (
@@ -94,6 +94,9 @@ class NetlinkKernel:
                 self._do_turn(run)
             case Commands():
                 self._do_commands(run.ops)
+
+    def insist(self) -> None:
+        self._should_stop = lambda: False
 
     # namespaces
 
@@ -339,12 +342,18 @@ class NetlinkKernel:
 
     def _do_links(self, run: Links) -> None:
         fds: dict[str, int] = {}
+        ops: list[Op] = []
+        base, most = self._base_socket(), most_open()
         try:
-            ops = [self._veth(pair, fds) for pair in run.pairs]
-            send(ops, self._base_socket())
+            for pair in run.pairs:
+                ops.append(self._veth(pair, fds))
+                if len(fds) >= most - 1:
+                    send(ops, base)
+                    _close_all(fds)
+                    ops.clear()
+            send(ops, base)
         finally:
-            for fd in fds.values():
-                os.close(fd)
+            _close_all(fds)
         self._do_nodes(run.after)
 
     def _veth(self, pair: Pair, fds: dict[str, int]) -> Op:
@@ -433,6 +442,11 @@ def _in_place(ops: Sequence[Op]) -> None:
         perform(ops, sock)
     finally:
         sock.close()
+
+
+def _close_all(fds: dict[str, int]) -> None:
+    while fds:
+        os.close(fds.popitem()[1])
 
 
 def _nothing() -> None:

@@ -36,6 +36,9 @@ class Kernel(Protocol):
     def flush(self) -> None:
         """Do what is queued. Raises the first refusal; the queues are empty afterwards."""
 
+    def insist(self) -> None:
+        """From here on programs run to their end, whoever asks to stop."""
+
     # namespaces
     def make_namespaces(self, names: Sequence[str]) -> Mapping[str, int]:
         """Nameless namespaces that die with this process unless named; their inode numbers.

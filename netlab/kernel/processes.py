@@ -9,7 +9,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, suppress
 
 from netlab.errors import KernelRefused
@@ -29,25 +29,49 @@ def inside(inodes: Collection[int]) -> Iterator[tuple[int, int]]:
                     yield int(name), inode
 
 
-def end(inodes: Collection[int], deadline: float = DEADLINE) -> int:
+def end(
+    inodes: Collection[int], nameless: Mapping[int, str] | None = None, deadline: float = DEADLINE
+) -> int:
     """SIGKILL all of them, and those they start meanwhile, and wait; how many there were.
 
-    Raises KernelRefused when one is still there after ``deadline`` seconds.
+    ``nameless`` are inodes that were a namespace's while it had a name. The kernel gives the
+    number of one that is gone to the next one: there only those are meant whose environment
+    tells that they were started in that node. Raises KernelRefused when one is still there after
+    ``deadline`` seconds.
     """
+    before = nameless or {}
     until = time.monotonic() + deadline
     count = 0
-    while pids := [pid for pid, _ in inside(inodes) if pid != os.getpid()]:
+    while pids := list(_meant(inodes, before)):
         if time.monotonic() > until:
             raise KernelRefused(
                 f"processes do not end: {' '.join(map(str, pids))}",
                 said="killed, and still there",
                 hint="they hang in the kernel; `netlab down` again when they are gone",
             )
-        count += _kill(pids, inodes, until)
+        count += _kill(pids, inodes, before, until)
     return count
 
 
-def _kill(pids: list[int], inodes: Collection[int], until: float) -> int:
+def _meant(inodes: Collection[int], nameless: Mapping[int, str]) -> Iterator[int]:
+    wanted = {*inodes, *nameless}
+    for pid, inode in inside(wanted) if wanted else ():
+        if pid != os.getpid() and (inode in inodes or was_started_in(pid, nameless[inode])):
+            yield pid
+
+
+def was_started_in(pid: int, ns: str) -> bool:
+    """By what its environment says; see ``netlab.kernel.enter``."""
+    lab, _, node = ns.partition(".")
+    with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
+        said = file.read().split(b"\0")
+        return f"NETLAB_LAB={lab}".encode() in said and f"NETLAB_NODE={node}".encode() in said
+    return False
+
+
+def _kill(
+    pids: list[int], inodes: Collection[int], nameless: Mapping[int, str], until: float
+) -> int:
     """Through pidfds, so that a number used anew is never hit."""
     with ExitStack() as stack:
         poll, waiting = select.poll(), set()
@@ -55,7 +79,10 @@ def _kill(pids: list[int], inodes: Collection[int], until: float) -> int:
             with suppress(OSError):
                 fd = os.pidfd_open(pid)
                 stack.callback(os.close, fd)
-                if os.stat(f"/proc/{pid}/ns/net").st_ino in inodes:
+                inode = os.stat(f"/proc/{pid}/ns/net").st_ino
+                if inode in inodes or (
+                    inode in nameless and was_started_in(pid, nameless[inode])
+                ):
                     signal.pidfd_send_signal(fd, signal.SIGKILL)
                     poll.register(fd, select.POLLIN)
                     waiting.add(fd)

@@ -15,7 +15,7 @@ from itertools import count, groupby
 from shlex import join, quote
 from typing import Any, NamedTuple
 
-from netlab.kernel.baseline import BASELINE, any_device, path_of
+from netlab.kernel.baseline import BASELINE, ROOT, any_device, path_of
 from netlab.kernel.enter import NO_RESOLVER
 from netlab.kernel.port import NextHop, Options, VethEnd
 
@@ -72,6 +72,9 @@ class ScriptKernel:
     def begin(self, token: object) -> None:
         """A script has nobody to refuse."""
 
+    def insist(self) -> None:
+        """A script stops for nobody."""
+
     def flush(self) -> None:
         """What is written is written."""
 
@@ -81,9 +84,7 @@ class ScriptKernel:
     def add_namespace(self, ns: str) -> None:
         self._namespaces.append(ns)
         place = quote(f"/etc/netns/{ns}")
-        lines = [f"ip netns add {quote(ns)}", f"{_ip(ns)} link set lo up"]
-        lines += [_write_sysctl(ns, name, value) for name, value in BASELINE.items()]
-        lines += [f"mkdir -p {place}"]
+        lines = [f"ip netns add {quote(ns)}", f"begin {quote(ns)}", f"mkdir -p {place}"]
         resolv = _write(f"/etc/netns/{ns}/resolv.conf", NO_RESOLVER)
         lines += [f"[ ! -e /etc/resolv.conf ] || {resolv}"]
         if ns.partition(".")[0] in self._hosts:
@@ -106,16 +107,16 @@ class ScriptKernel:
 
     def add_veth(self, a: VethEnd, b: VethEnd) -> None:
         words = join(["ip", "link", "add", *_veth_end(a), "type", "veth", "peer", *_veth_end(b)])
-        ups = [f"{_ip(end.ns)} link set {quote(end.name)} up" for end in (a, b) if end.up]
+        ups = [f"{_ip(end.ns)} link set dev {quote(end.name)} up" for end in (a, b) if end.up]
         self._write(a.ns, words, *ups, chapter="links")
 
     def add_device(
         self, ns: str, name: str, kind: str, mac: str, mtu: int, up: bool, options: Options
     ) -> None:
         settings = _device_words(kind, options)
-        self._ip(ns, "link", "add", name, *_common(mac, mtu), "type", kind, *settings)
+        self._ip(ns, "link", "add", "name", name, *_common(mac, mtu), "type", kind, *settings)
         if up:
-            self._ip(ns, "link", "set", name, "up")
+            self._ip(ns, "link", "set", "dev", name, "up")
 
     def add_tun(
         self, ns: str, name: str, mode: str, mac: str, mtu: int, up: bool, options: Options
@@ -124,27 +125,28 @@ class ScriptKernel:
         self._ip(ns, "tuntap", "add", "dev", name, "mode", mode, *words)
         settings = [*_common(mac, mtu), *(["up"] if up else [])]
         if settings:
-            self._ip(ns, "link", "set", name, *settings)
+            self._ip(ns, "link", "set", "dev", name, *settings)
 
     def set_device(self, ns: str, name: str, kind: str, options: Options) -> None:
-        self._ip(ns, "link", "set", name, "type", kind, *_device_words(kind, options))
+        self._ip(ns, "link", "set", "dev", name, "type", kind, *_device_words(kind, options))
 
     def set_mtu(self, ns: str, name: str, mtu: int) -> None:
-        self._ip(ns, "link", "set", name, "mtu", mtu)
+        self._ip(ns, "link", "set", "dev", name, "mtu", mtu)
 
     def del_device(self, ns: str, name: str) -> None:
-        self._write(ns, f"{_ip(ns)} link del {quote(name)}{_IF_THERE}", chapter="links")
+        self._write(ns, f"{_ip(ns)} link del dev {quote(name)}{_IF_THERE}", chapter="links")
 
     def set_offload(self, ns: str, name: str, feature: str, on: bool) -> None:
         words = ["ip", "netns", "exec", ns, "ethtool", "-K", name, feature, _on_off(on)]
         self._write(ns, join(words))
 
     def set_master(self, ns: str, name: str, master: str) -> None:
-        self._ip(ns, "link", "set", name, *(["master", master] if master else ["nomaster"]))
+        to = ["master", master] if master else ["nomaster"]
+        self._ip(ns, "link", "set", "dev", name, *to)
 
     def set_port(self, ns: str, name: str, options: Options) -> None:
         words = [w for key, value in options.items() for w in (key, _on_off(value))]
-        self._ip(ns, "link", "set", name, "type", "bridge_slave", *words)
+        self._ip(ns, "link", "set", "dev", name, "type", "bridge_slave", *words)
 
     def add_fdb(self, ns: str, name: str, mac: str, remote: str) -> None:
         words = ["bridge", "-n", ns, "fdb", "append", mac, "dev", name, "dst", remote]
@@ -198,12 +200,7 @@ class ScriptKernel:
         self._write(ns, _write_sysctl(ns, name, value))
 
     def reset_sysctl(self, ns: str, name: str) -> None:
-        model = path_of(any_device(name))
-        usual = {path_of(switch): value for switch, value in BASELINE.items()}
-        if model in usual:
-            self._write(ns, _write_sysctl(ns, name, usual[model]) + _IF_THERE)
-        else:
-            self._write(ns, join(["fresh", ns, path_of(name), model]))
+        self._write(ns, join(["fresh", ns, path_of(name), path_of(any_device(name))]))
 
     def write_entry(self, ns: str, entry: str) -> None:
         wanted = json.loads(entry)
@@ -320,9 +317,23 @@ _TAIL = (
     "",
 )
 
+_BEGIN = (
+    "begin() {  # NAMESPACE: what every node starts with",
+    '    ip -n "$1" link set dev lo up',
+    """    ip netns exec "$1" sh -c 'while [ $# -gt 0 ]; do""",
+    """        [ ! -e "/proc/sys/net/$1" ] || echo "$2" > "/proc/sys/net/$1"; shift 2""",
+    "    done' sh \\",
+    " \\\n".join(
+        f"        {path_of(name).removeprefix(f'{ROOT}/net/')} {value}"
+        for name, value in BASELINE.items()
+    ),
+    "}",
+    "",
+)
+
 _FRESH = (
     "fresh() {  # NAMESPACE SWITCH MODEL: back to what a new namespace has",
-    '    ip netns add "$1.fresh"',
+    '    ip netns add "$1.fresh"; begin "$1.fresh"',
     '    value=$(ip netns exec "$1.fresh" cat "$3") || :',
     '    ip netns del "$1.fresh"',
     """    ip netns exec "$1" sh -c 'echo "$1" > "$2"' sh "$value" "$2" 2>/dev/null || :""",
@@ -352,6 +363,8 @@ def _head(
     yield f"namespaces={quote(' '.join(namespaces))}"
     yield f"reversed={quote(' '.join(reversed(namespaces)))}"
     yield ""
+    if any(line.startswith("begin ") for line in lines):
+        yield from _BEGIN
     if any(line.startswith("fresh ") for line in lines):
         yield from _FRESH
 
@@ -463,9 +476,12 @@ def _hop_words(to: str, hop: NextHop) -> list[str]:
 
 
 def _rule_words(options: Options) -> Iterable[str]:
-    """``not`` goes first; a switch that is on is its word alone."""
+    """``not`` goes first; a switch that is on is its word alone; to look up is ip(8)'s default."""
     for key, value in sorted(options.items(), key=lambda option: option[0] != "not"):
+        if (key, value) == ("type", "lookup"):
+            continue
         if isinstance(value, bool):
             yield from [key] if value else []
         else:
-            yield from (key, str(value))
+            yield from (key, f"{value:#x}" if key == "tos" else str(value))  # ip reads tos as hex
+    yield from ("protocol", "static")

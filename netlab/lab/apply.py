@@ -8,6 +8,7 @@ from errno import EDQUOT, EIO, ENOSPC
 from typing import Protocol
 
 from netlab.errors import CommandFailed, Interrupted, NetlabError
+from netlab.kernel.namespaces import most_open
 from netlab.kernel.port import Kernel
 from netlab.lab.journal import reached
 from netlab.plan.diff import Plan, Step, diff
@@ -16,9 +17,6 @@ from netlab.resources.base import Stage
 
 BATCH = 500
 """Steps: few enough to stop soon when asked to, many enough for large sends."""
-
-MOST_NAMESPACES = 200
-"""In one batch: each is held open until it has its name, and open files are limited."""
 
 Progress = Callable[[int, int], object]
 """Steps done, steps in all."""
@@ -144,6 +142,7 @@ def _walk_back(
     failure: BaseException,
 ) -> None:
     """Nothing stops it: a second refusal becomes a note on the first, and the rest goes on."""
+    kernel.insist()
     away, sure = clearing(current, doubtful)
     refusals = clear(kernel, record, away)
     sure = _remembering(record, sure, start)
@@ -199,10 +198,11 @@ class _Unrecorded:
 
 
 def _batches(plan: Plan) -> Iterator[Plan]:
-    first, namespaces = 0, 0
+    """Each new namespace is held open until it has its name, and open files are limited."""
+    first, namespaces, most = 0, 0, most_open()
     for place, step in enumerate(plan):
         namespaces += step.subject.stage == Stage.NAMESPACE
-        if place - first >= BATCH or namespaces > MOST_NAMESPACES:
+        if place - first >= BATCH or namespaces > most:
             yield plan[first:place]
             first, namespaces = place, int(step.subject.stage == Stage.NAMESPACE)
     if first < len(plan):

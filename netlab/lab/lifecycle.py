@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
-from netlab.errors import KernelRefused, LabNotFound, UsageError
+from netlab.errors import KernelRefused, LabBusy, LabNotFound, StateRefused, UsageError
 from netlab.kernel.port import Kernel, Machine
 from netlab.lab import journal as journals
 from netlab.lab import state as states
@@ -21,6 +21,7 @@ from netlab.resources import Inventory, Key
 from netlab.resources.base import Stage, namespace_key
 
 ANOTHER_BOOT = "the machine has been started anew since"
+NOTHING_MADE = "its start was cut short before anything was made"
 
 
 @dataclass(frozen=True)
@@ -174,11 +175,12 @@ def down(ground: Ground, lab: str, *, wait: bool = False) -> Done:
     start = time.perf_counter()
     known = states.read_journal(ground.state, lab)
     if known is None:
+        _discard(ground, lab)
         raise LabNotFound(f"no lab {lab} is up", hint="`netlab ls` tells which are")
     with writing(ground, lab, None) as (writer, found, kernel):
         if found is None:
             writer.remove()
-            return Done(lab, Road(Inventory(), (), True), notes=(ANOTHER_BOOT,))
+            return Done(lab, Road(Inventory(), (), True), notes=(_why_nothing(known),))
         _refuse_from_inside(ground, found)
         everything = clearing(found.inventory, _doubtful(found), found.inventory.keys())[0]
         refusals = clear(kernel, writer, everything)
@@ -195,6 +197,20 @@ def down(ground: Ground, lab: str, *, wait: bool = False) -> Done:
     return Done(lab, road, time.perf_counter() - start, (), _summary(found))
 
 
+def _discard(ground: Ground, lab: str) -> None:
+    """What a netlab left that was killed before its first step, or after its last."""
+    ground.machine.admit()
+    with states.held(ground.state, lab, create=False) as directory:
+        if directory is not None and not os.path.lexists(f"{directory}/{states.JOURNAL}"):
+            _empty(directory)
+    ground.machine.tidy()
+
+
+def _why_nothing(journal: bytes | None) -> str:
+    """A journal whose first line is not whole is of a start that was cut short."""
+    return ANOTHER_BOOT if journal and journals.read(journal) else NOTHING_MADE
+
+
 def _refuse_from_inside(ground: Ground, found: Journal) -> None:
     inside = ground.machine.stands_in(found.inodes)
     if inside:
@@ -206,10 +222,22 @@ def _refuse_from_inside(ground: Ground, found: Journal) -> None:
 
 def sweep(ground: Ground, lab: str) -> str:
     """Clear what a reboot or a hand-deleted namespace left of a lab; what was done, in words."""
+    try:
+        return _swept(ground, lab)
+    except LabNotFound:  # somebody else has swept it meanwhile
+        return ""
+    except LabBusy as busy:
+        return f"{busy}; it is left alone"
+    except StateRefused as refusal:
+        return f"{lab}: {refusal}; it is left alone"
+
+
+def _swept(ground: Ground, lab: str) -> str:
+    known = states.read_journal(ground.state, lab)
     with writing(ground, lab, None) as (writer, found, kernel):
         if found is None:
             writer.remove()
-            return f"{lab}: {ANOTHER_BOOT}; its files are swept"
+            return f"{lab}: {_why_nothing(known)}; its files are swept"
         lost = lost_namespaces(ground, found)
         if not lost and found.summary is None:
             return (
