@@ -22,7 +22,7 @@ VERBS: list[tuple[Callable[[Kernel], object], list[str]]] = [
         [
             "ip link add name eth0 netns l.a address 02:00:00:00:00:01 mtu 1400 type veth"
             " peer name p netns l.b numtxqueues 2 numrxqueues 2",
-            "ip -n l.a link set eth0 up",
+            "ip -n l.a link set dev eth0 up",
         ],
     ),
     (
@@ -31,9 +31,9 @@ VERBS: list[tuple[Callable[[Kernel], object], list[str]]] = [
             {"stp_state": True, "forward_delay": 4, "priority": 4096, "vlan_protocol": "802.1Q"},
         ),
         [
-            "ip -n l.a link add br address 02:00:00:00:00:01 type bridge"
+            "ip -n l.a link add name br address 02:00:00:00:00:01 type bridge"
             " stp_state 1 forward_delay 400 priority 4096 vlan_protocol 802.1Q",
-            "ip -n l.a link set br up",
+            "ip -n l.a link set dev br up",
         ],
     ),
     (
@@ -43,7 +43,7 @@ VERBS: list[tuple[Callable[[Kernel], object], list[str]]] = [
              "gbp": False, "ageing": 30},
         ),
         [
-            "ip -n l.a link add vx mtu 1450 type vxlan id 7 remote 10.0.0.2 dstport 4789"
+            "ip -n l.a link add name vx mtu 1450 type vxlan id 7 remote 10.0.0.2 dstport 4789"
             " nolearning external ageing 30"
         ],
     ),
@@ -53,7 +53,7 @@ VERBS: list[tuple[Callable[[Kernel], object], list[str]]] = [
         ),
         [
             "ip -n l.a tuntap add dev t0 mode tap user 7 group 8 multi_queue",
-            "ip -n l.a link set t0 address 02:00:00:00:00:01 mtu 1400 up",
+            "ip -n l.a link set dev t0 address 02:00:00:00:00:01 mtu 1400 up",
         ],
     ),
     (
@@ -62,19 +62,19 @@ VERBS: list[tuple[Callable[[Kernel], object], list[str]]] = [
     ),
     (
         lambda k: k.set_device("l.a", "br", "bridge", {"ageing_time": 10, "stp_state": False}),
-        ["ip -n l.a link set br type bridge ageing_time 1000 stp_state 0"],
+        ["ip -n l.a link set dev br type bridge ageing_time 1000 stp_state 0"],
     ),
-    (lambda k: k.set_mtu("l.a", "eth0", 1300), ["ip -n l.a link set eth0 mtu 1300"]),
-    (lambda k: k.del_device("l.a", "eth0"), ["ip -n l.a link del eth0 2>/dev/null || :"]),
+    (lambda k: k.set_mtu("l.a", "eth0", 1300), ["ip -n l.a link set dev eth0 mtu 1300"]),
+    (lambda k: k.del_device("l.a", "eth0"), ["ip -n l.a link del dev eth0 2>/dev/null || :"]),
     (
         lambda k: k.set_offload("l.a", "eth0", "tso", False),
         ["ip netns exec l.a ethtool -K eth0 tso off"],
     ),
-    (lambda k: k.set_master("l.a", "p", "br"), ["ip -n l.a link set p master br"]),
-    (lambda k: k.set_master("l.a", "p", ""), ["ip -n l.a link set p nomaster"]),
+    (lambda k: k.set_master("l.a", "p", "br"), ["ip -n l.a link set dev p master br"]),
+    (lambda k: k.set_master("l.a", "p", ""), ["ip -n l.a link set dev p nomaster"]),
     (
         lambda k: k.set_port("l.a", "p", {"cost": 10, "isolated": True, "learning": False}),
-        ["ip -n l.a link set p type bridge_slave cost 10 isolated on learning off"],
+        ["ip -n l.a link set dev p type bridge_slave cost 10 isolated on learning off"],
     ),
     (
         lambda k: k.add_fdb("l.a", "vx", MAC, "10.0.0.2"),
@@ -135,11 +135,11 @@ VERBS: list[tuple[Callable[[Kernel], object], list[str]]] = [
         lambda k: k.add_rule(
             "l.a", 4, {"from": "10.0.0.0/24", "table": 100, "priority": 9, "not": True, "l3": False}
         ),
-        ["ip -n l.a -4 rule add not from 10.0.0.0/24 table 100 priority 9"],
+        ["ip -n l.a -4 rule add not from 10.0.0.0/24 table 100 priority 9 protocol static"],
     ),
     (
         lambda k: k.del_rule("l.a", 6, {"iif": "lo", "table": 100}),
-        ["ip -n l.a -6 rule del iif lo table 100 2>/dev/null || :"],
+        ["ip -n l.a -6 rule del iif lo table 100 protocol static 2>/dev/null || :"],
     ),
     (
         lambda k: k.add_neighbour("l.a", "eth0", "10.0.0.2", MAC, False),
@@ -166,7 +166,7 @@ VERBS: list[tuple[Callable[[Kernel], object], list[str]]] = [
     ),
     (
         lambda k: k.reset_sysctl("l.a", "net.ipv4.ip_forward"),
-        ["ip netns exec l.a sh -c 'echo 0 > /proc/sys/net/ipv4/ip_forward' 2>/dev/null || :"],
+        ["fresh l.a /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/ip_forward"],
     ),
     (
         lambda k: k.reset_sysctl("l.a", "net.ipv4.conf.eth0.arp_ignore"),
@@ -174,6 +174,25 @@ VERBS: list[tuple[Callable[[Kernel], object], list[str]]] = [
             "fresh l.a /proc/sys/net/ipv4/conf/eth0/arp_ignore"
             " /proc/sys/net/ipv4/conf/default/arp_ignore"
         ],
+    ),
+    (
+        lambda k: k.reset_sysctl("l.a", "net/ipv4/neigh/eth0.1/proxy_delay"),
+        [
+            "fresh l.a /proc/sys/net/ipv4/neigh/eth0.1/proxy_delay"
+            " /proc/sys/net/ipv4/neigh/lo/proxy_delay"
+        ],
+    ),
+    (
+        lambda k: k.set_sysctl("l.a", "net/ipv4/conf/eth0.1/rp_filter", "0"),
+        ["ip netns exec l.a sh -c 'echo 0 > /proc/sys/net/ipv4/conf/eth0.1/rp_filter'"],
+    ),
+    (
+        lambda k: k.add_rule("l.a", 4, {"table": 100, "type": "lookup", "priority": 9}),
+        ["ip -n l.a -4 rule add table 100 priority 9 protocol static"],
+    ),
+    (
+        lambda k: k.add_rule("l.a", 6, {"type": "blackhole", "iif": "a", "tos": 16, "priority": 9}),
+        ["ip -n l.a -6 rule add type blackhole iif a tos 0x10 priority 9 protocol static"],
     ),
     (
         lambda k: k.run("l.a", "ping -c 1 b && echo 'it works'"),
@@ -197,19 +216,9 @@ def test_a_namespace_begins_as_the_real_one_does() -> None:
     assert kernel.make_namespaces(["l.a", "l.b"]) == {"l.a": 1, "l.b": 2}
     kernel.add_namespace("l.a")
     kernel.del_namespace("l.a")
-    sysctl = "ip netns exec l.a sh -c 'echo 0 > /proc/sys/net/"
     assert kernel.lines == [
         "ip netns add l.a",
-        "ip -n l.a link set lo up",
-        sysctl + "ipv4/ip_forward'",
-        sysctl + "ipv4/conf/all/rp_filter'",
-        sysctl + "ipv4/conf/default/rp_filter'",
-        sysctl + "ipv4/conf/all/proxy_arp'",
-        sysctl + "ipv4/conf/default/proxy_arp'",
-        sysctl + "ipv6/conf/all/accept_dad'",
-        sysctl + "ipv6/conf/default/accept_dad'",
-        sysctl + "ipv6/conf/all/disable_ipv6'",
-        sysctl + "ipv6/conf/default/disable_ipv6'",
+        "begin l.a",
         "mkdir -p /etc/netns/l.a",
         "[ ! -e /etc/resolv.conf ] || printf %s '# this lab has no resolver: names come from"
         " /etc/hosts\n' > /etc/netns/l.a/resolv.conf",
@@ -245,6 +254,31 @@ def test_what_a_program_sees_lies_where_iproute2_looks() -> None:
     ]
 
 
+def test_what_every_node_starts_with_is_said_once() -> None:
+    kernel = ScriptKernel()
+    kernel.add_namespace("l.a")
+    kernel.add_namespace("l.b")
+    text = kernel.script("l", "")
+    assert text[text.index("begin() {") : text.index("up() {")] == """\
+begin() {  # NAMESPACE: what every node starts with
+    ip -n "$1" link set dev lo up
+    ip netns exec "$1" sh -c 'while [ $# -gt 0 ]; do
+        [ ! -e "/proc/sys/net/$1" ] || echo "$2" > "/proc/sys/net/$1"; shift 2
+    done' sh \\
+        ipv4/ip_forward 0 \\
+        ipv4/conf/all/rp_filter 0 \\
+        ipv4/conf/default/rp_filter 0 \\
+        ipv4/conf/all/proxy_arp 0 \\
+        ipv4/conf/default/proxy_arp 0 \\
+        ipv6/conf/all/accept_dad 0 \\
+        ipv6/conf/default/accept_dad 0 \\
+        ipv6/conf/all/disable_ipv6 0 \\
+        ipv6/conf/default/disable_ipv6 0
+}
+
+"""
+
+
 def test_the_script_is_told_node_by_node() -> None:
     kernel = ScriptKernel()
     kernel.add_namespace("l.a")
@@ -261,8 +295,8 @@ def test_the_script_is_told_node_by_node() -> None:
     assert after_links == """\
     # links
     ip link add name x netns l.a type veth peer name y netns l.b
-    ip -n l.a link set x up
-    ip -n l.b link set y up
+    ip -n l.a link set dev x up
+    ip -n l.b link set dev y up
 
     # a
     ip -n l.a address add 10.0.0.1/24 dev x brd +

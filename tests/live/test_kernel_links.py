@@ -330,10 +330,9 @@ def test_a_tun_device_goes_and_deleting_it_again_is_done(lab: Lab) -> None:
 # offloads
 
 FEATURES = {
-    "rx": "rx-checksumming", "tx": "tx-checksumming", "tso": "tx-tcp-segmentation",
+    "rx": "rx-checksumming", "tx": "tx-checksumming", "tso": "tcp-segmentation-offload",
     "gso": "generic-segmentation-offload", "gro": "generic-receive-offload",
 }  # fmt: skip
-"""As ethtool(8) names them; its sum of all kinds of TSO counts one that the kernel's does not."""
 
 
 def features(ns: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ import pytest
 
 from netlab.kernel.port import NextHop, VethEnd
 from netlab.kernel.script import ScriptKernel
+from tests.live.world import eventually
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -155,8 +156,7 @@ def test_the_script_builds_the_lab_and_takes_it_down(script: Path) -> None:
     again = run(script, "up")
     assert (again.returncode, again.stderr) == (1, f"/run/netns/{H1} is there already\n")
     with subprocess.Popen(["ip", "netns", "exec", H1, "sleep", "60"]) as sleeper:
-        while not within_pids(H1):
-            pass
+        eventually(lambda: within_pids(H1))
         down = run(script, "down")
         assert (down.returncode, down.stdout, down.stderr) == (0, "", "")
         assert sleeper.wait(5) == -9
