@@ -190,4 +190,3 @@ class VethEnd(NamedTuple):
     mac: str
     mtu: int
     up: bool
-    queues: int = 0

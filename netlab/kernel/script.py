@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count, groupby
 from shlex import join, quote
+from textwrap import wrap
 from typing import Any, NamedTuple
 
 from netlab.kernel.baseline import BASELINE, ROOT, any_device, path_of
@@ -374,7 +375,8 @@ def _indented(lines: Iterable[str]) -> list[str]:
 
 
 def _comment(text: str) -> list[str]:
-    return [f"# {line}".rstrip() for line in text.splitlines()]
+    lines = [part for line in text.splitlines() for part in wrap(line, 98) or [""]]
+    return [f"# {line}".rstrip() for line in lines]
 
 
 def _by_node(written: Sequence[Line]) -> Iterator[str]:
@@ -417,9 +419,7 @@ def _write_sysctl(ns: str, name: str, value: str) -> str:
 
 
 def _veth_end(end: VethEnd) -> list[str]:
-    queues = str(end.queues)
-    many = ["numtxqueues", queues, "numrxqueues", queues] if end.queues else []
-    return ["name", end.name, "netns", end.ns, *_common(end.mac, end.mtu), *many]
+    return ["name", end.name, "netns", end.ns, *_common(end.mac, end.mtu)]
 
 
 def _common(mac: str, mtu: int) -> list[str]:

@@ -17,11 +17,11 @@ WAYS = (NextHop("10.0.0.1", weight=2), NextHop("", "eth1", onlink=True))
 VERBS: list[tuple[Callable[[Kernel], object], list[str]]] = [
     (
         lambda k: k.add_veth(
-            VethEnd("l.a", "eth0", MAC, 1400, True), VethEnd("l.b", "p", "", 0, False, queues=2)
+            VethEnd("l.a", "eth0", MAC, 1400, True), VethEnd("l.b", "p", "", 0, False)
         ),
         [
             "ip link add name eth0 netns l.a address 02:00:00:00:00:01 mtu 1400 type veth"
-            " peer name p netns l.b numtxqueues 2 numrxqueues 2",
+            " peer name p netns l.b",
             "ip -n l.a link set dev eth0 up",
         ],
     ),
@@ -277,6 +277,19 @@ begin() {  # NAMESPACE: what every node starts with
 }
 
 """
+
+
+def test_a_long_description_is_told_in_lines() -> None:
+    text = ScriptKernel().script("l", "word " * 40 + "\n\n$(rm -rf /)")
+    head = text.splitlines()[1:6]
+    assert head == [
+        "# l: word word word word word word word word word word word word word word word word word word"
+        " word",
+        "# word word word word word word word word word word word word word word word word word word word",
+        "# word word",
+        "#",
+        "# $(rm -rf /)",
+    ]
 
 
 def test_the_script_is_told_node_by_node() -> None:
