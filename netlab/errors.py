@@ -52,7 +52,7 @@ class TopologyError(NetlabError):
 
     def __init__(self, file: str, problems: tuple[Problem, ...]) -> None:
         self.file = file
-        self.problems = tuple(sorted(set(problems), key=lambda p: (p.line, p.column, p.path)))
+        self.problems = tuple(sorted(set(problems)))
         super().__init__("\n".join(self.sentences()))
 
     def sentences(self) -> list[str]:

@@ -29,6 +29,18 @@ class Nic:
     """The bridge it is a port of."""
     peer: tuple[str, str] = ("", "")
     """Node and interface at the other end of its link."""
+    addresses_at: Path = ()
+    """The place of its addresses, or of what they were found for."""
+
+    @property
+    def settings_at(self) -> Path:
+        """The place of what is said beside the link."""
+        return ("nodes", self.node, "interfaces", self.name)
+
+    def address_at(self, address: Cidr) -> Path:
+        written = self.settings.addresses or ()
+        place = (written.index(address),) if address in written else ()
+        return (*self.addresses_at, *place)
 
 
 @dataclass(frozen=True)

@@ -67,16 +67,18 @@ def _switches(
 def _on_interface(nic: Nic) -> Iterator[Placed]:
     settings = nic.settings
     if nic.master:
-        yield nic.origin, Port(nic.ns, nic.name, nic.master, _said(settings.bridge_port))
+        said = _said(settings.bridge_port)
+        path = (*nic.settings_at, "bridge_port") if said else nic.origin
+        yield path, Port(nic.ns, nic.name, nic.master, said)
     for feature, on in _said(settings.offload):
         at_first = (settings.kind, feature) not in OFF_AT_FIRST
-        path = (*nic.origin, "offload", feature)
+        path = (*nic.settings_at, "offload", feature)
         yield path, Offload(nic.ns, nic.name, feature, bool(on), at_first)
     for name, value in settings.sysctls.items():
         full = interface_sysctl(nic.name, name)
-        yield (*nic.origin, "sysctls", name), network.Sysctl(nic.ns, full, value, nic.name)
+        yield (*nic.settings_at, "sysctls", name), network.Sysctl(nic.ns, full, value, nic.name)
     for address in nic.addresses:
-        yield nic.origin, network.Address(nic.ns, nic.name, str(address))
+        yield nic.address_at(address), network.Address(nic.ns, nic.name, str(address))
 
 
 def interface_sysctl(device: str, name: str) -> str:

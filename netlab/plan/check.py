@@ -13,13 +13,14 @@ from netlab.model.site import Nic, Path, Site
 from netlab.model.switches import device_of_switch, spelt_switch, switch_parts
 from netlab.model.topology import Node, PortSettings, Route, Topology
 from netlab.model.words import IP, LEAST_IPV6_MTU, Cidr
-from netlab.nodes.host import destination, interface_sysctl
+from netlab.nodes.host import destination
 from netlab.plan.compile import Compiled
 from netlab.plan.processes import wrong_order
 from netlab.plan.wiring import Wiring, ipv6_is_off
 from netlab.resources.network import MAIN
 
 SWITCH_PART = re.compile(r"[A-Za-z0-9_.-]+")
+INTERFACE_SWITCH = re.compile(r"(ipv6\.)?(neigh\.)?[A-Za-z0-9_-]+")
 
 MOST_NAMED = 8
 """How many interfaces or subnets a message lists."""
@@ -101,7 +102,7 @@ def _ports(site: Site, devices: Mapping[str, DeviceKind]) -> Iterator[Finding]:
 def _port(nic: Nic, devices: Mapping[str, DeviceKind]) -> Iterator[Finding]:
     if not nic.master:
         if nic.settings.bridge_port != PortSettings():
-            path = _settings_path(nic, "bridge_port")
+            path = (*nic.settings_at, "bridge_port")
             yield Finding(path, f"{nic.name} is a port of no bridge")
         return
     if (why := devices[nic.settings.kind].no_port) and nic.name != nic.master:
@@ -109,7 +110,7 @@ def _port(nic: Nic, devices: Mapping[str, DeviceKind]) -> Iterator[Finding]:
     if nic.addresses:
         hint = f"write {nic.addresses[0]} on {nic.master}"
         message = f"{nic.name} is a port of {nic.master}: nobody answers to its addresses"
-        yield Finding(_address_path(nic), message, hint)
+        yield Finding(nic.address_at(nic.addresses[0]), message, hint)
 
 
 
@@ -135,9 +136,9 @@ def _routes(node: Node, site: Site) -> Iterator[Finding]:
             message = f"{route.to} is there by itself, with {address} on {nic.name}"
             yield Finding((*path, "to"), message)
         for where, gateway, dev, onlink in _gateways(route, path):
-            covered = any(gateway in prefix for prefix in direct)
-            if not covered and not onlink and gateway is not None:
-                yield from _gateway(where, gateway, dev, site)
+            if gateway is None or onlink or any(gateway in prefix for prefix in direct):
+                continue
+            yield from _gateway(where, gateway, dev, site)
         if route.source and not any(a.ip == route.source for n in site.nics for a in n.addresses):
             yield Finding((*path, "source"), f"{route.source} is no address of {site.name}")
     for below, dev in _named_devices(node):
@@ -237,8 +238,8 @@ def _sysctls(node: Node, site: Site) -> Iterator[Finding]:
             yield _no_interface(path, device, site, names)
     for nic in site.nics:
         for name in nic.settings.sysctls:
-            if not _is_switch(interface_sysctl(nic.name, name)):
-                path = _settings_path(nic, "sysctls", name)
+            if not INTERFACE_SWITCH.fullmatch(name):
+                path = (*nic.settings_at, "sysctls", name)
                 hint = "as `rp_filter`, `ipv6.accept_ra` or `neigh.base_reachable_time_ms`"
                 yield Finding(path, f"{name} is no switch of an interface", hint)
 
@@ -255,7 +256,7 @@ def _interfaces(node: Node, site: Site) -> Iterator[Finding]:
         if nic.name == "lo":
             yield from _loopback(nic)
         for address in nic.addresses:
-            where = _address_path(nic)
+            where = nic.address_at(address)
             if address.version == 6 and 0 < nic.mtu < LEAST_IPV6_MTU:
                 yield Finding(where, f"IPv6 needs an mtu of {LEAST_IPV6_MTU} at least ({address})")
             if address.version == 6 and ipv6_is_off(nic, node):
@@ -268,7 +269,8 @@ def _interfaces(node: Node, site: Site) -> Iterator[Finding]:
             if address.ip.is_loopback and nic.name != "lo":
                 yield Finding(where, f"{address.ip} belongs to lo")
             other = held.setdefault(address.ip, nic)
-            if other is not nic and not address.ip.is_link_local:
+            is_told = address.ip.is_link_local or nic.master or other.master
+            if other is not nic and not is_told:
                 yield Finding(where, f"{address.ip} is on {other.name} of {site.name} already")
 
 
@@ -280,42 +282,30 @@ def _loopback(nic: Nic) -> Iterator[Finding]:
         ("up", not settings.up),
     ):
         if is_said:
-            yield Finding(_settings_path(nic, key), f"lo is as the kernel makes it: no `{key}`")
+            yield Finding((*nic.settings_at, key), f"lo is as the kernel makes it: no `{key}`")
     for address in nic.addresses:
         if str(address.ip) in ("127.0.0.1", "::1"):
-            yield Finding(_address_path(nic), f"{address.ip} is on lo by itself")
+            yield Finding(nic.address_at(address), f"{address.ip} is on lo by itself")
 
 
 def _segments(wiring: Wiring) -> Iterator[Finding]:
     """One address or one MAC twice where both are heard."""
     for members in (*wiring.segments, *wiring.ends):
-        yield from _twice(members, ((nic, nic.mac) for nic in members if nic.mac), "MAC")
+        macs = ((nic, nic.mac, (*nic.settings_at, "mac")) for nic in members if nic.mac)
+        yield from _twice(macs, "MAC")
     for members in wiring.segments:
-        pairs = ((nic, str(a.ip)) for nic in members for a in nic.addresses)
-        yield from _twice(members, pairs, "address")
+        yield from _twice(
+            ((nic, str(a.ip), nic.address_at(a)) for nic in members for a in nic.addresses),
+            "address",
+        )
 
 
-def _twice(
-    members: Collection[Nic], held: Iterable[tuple[Nic, str]], what: str
-) -> Iterator[Finding]:
+def _twice(held: Iterable[tuple[Nic, str, Path]], what: str) -> Iterator[Finding]:
     first: dict[str, Nic] = {}
-    for nic, value in held:
+    for nic, value, path in held:
         other = first.setdefault(value, nic)
         if other is not nic and other.node != nic.node:
-            path = _address_path(nic) if what == "address" else _mac_path(nic)
             yield Finding(path, f"{what} {value} is {other.node}:{other.name}'s already")
-
-
-def _address_path(nic: Nic) -> Path:
-    return (*nic.origin, "addresses") if nic.settings.addresses else nic.origin
-
-
-def _mac_path(nic: Nic) -> Path:
-    return _settings_path(nic, "mac")
-
-
-def _settings_path(nic: Nic, *below: str) -> Path:
-    return ("nodes", nic.node, "interfaces", nic.name, *below)
 
 
 def _some(words: Iterable[str]) -> str:

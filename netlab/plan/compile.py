@@ -47,13 +47,20 @@ def compile_topology(topology: Topology, kinds: Kinds, directory: str = "") -> C
     """``directory`` is where the file lies: its processes start there."""
     wiring = wire(topology, kinds.nodes, kinds.devices)
     placed = list(_resources(topology, kinds, wiring, directory))
-    origins: dict[Key, Path] = {}
+    first: dict[Key, Placed] = {}
     twice = []
     for path, resource in placed:
-        first = origins.setdefault(resource.key, path)
-        if first is not path:
-            twice.append((path, first, resource.words))
+        found = first.setdefault(resource.key, (path, resource))
+        if found[0] is not path:
+            one, other = sorted((found, (path, resource)), key=_place)
+            twice.append((other[0], one[0], other[1].words))
+    origins = {key: path for key, (path, _) in first.items()}
     return Compiled(Inventory(r for _, r in placed), origins, wiring, tuple(twice))
+
+
+def _place(placed: Placed) -> list[tuple[int, str]]:
+    """What sorts by the order in lists of the file."""
+    return [(part, "") if isinstance(part, int) else (0, part) for part in placed[0]]
 
 
 def _resources(

@@ -136,14 +136,19 @@ def _link_nic(topology: Topology, spot: Spot, peer: Spot, link: Link, at: Path, 
     if written is not None:
         settings = settings.model_copy(update={"addresses": written})
     origin = (*at, "endpoints", side)
-    return replace(_nic(topology, spot, settings, origin, settings.mtu or link.mtu), peer=peer)
+    nic = _nic(topology, spot, settings, origin, settings.mtu or link.mtu)
+    if written is not None:
+        return replace(nic, peer=peer, addresses_at=(*origin, "addresses"))
+    return replace(nic, peer=peer)
 
 
 def _nic(topology: Topology, spot: Spot, settings: Interface, origin: Path, mtu: int) -> Nic:
     node, interface = spot
     ns = f"{topology.name}.{node}"
     mac = "" if interface == "lo" else settings.mac or computed_mac(ns, interface)
-    return Nic(node, ns, interface, settings, origin, mac, mtu, settings.addresses or ())
+    nic = Nic(node, ns, interface, settings, origin, mac, mtu, settings.addresses or ())
+    is_written = settings.addresses is not None
+    return replace(nic, addresses_at=(*nic.settings_at, "addresses") if is_written else origin)
 
 
 def computed_mac(ns: str, interface: str) -> str:
