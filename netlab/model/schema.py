@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -54,33 +54,51 @@ def schema(
             properties[table]["additionalProperties"] = SCALAR
     pair = next(iter(made[f"link {kind}"]["properties"]["endpoints"] for kind in links))
     top = known.pop(_name(places[Topology, "validation"]))
-    return _document(top, node, {"anyOf": [*link["anyOf"], pair]}, link) | {
-        "$defs": {**known, **made}
-    }
+    made["any node"] = _in_part([b for name, b in made.items() if name.startswith("node ")])
+    made["any link"] = _in_part([b for name, b in made.items() if name.startswith("link ")])
+    return _document(top, node, {"anyOf": [*link["anyOf"], pair]}) | {"$defs": {**known, **made}}
 
 
-def _document(top: Schema, node: Schema, link: Schema, long_link: Schema) -> Schema:
+def _document(top: Schema, node: Schema, link: Schema) -> Schema:
     properties: Schema = top["properties"]
     _under_names(properties["nodes"], {"anyOf": [*node["anyOf"], NULL]})
     properties["links"]["items"] = link
     properties["addressing"] = {"anyOf": [properties["addressing"], {"const": "none"}]}
-    loose: Schema = {"type": "object", "description": "Settings as of a node, all optional."}
+    a_node, a_link = {"$ref": "#/$defs/any node"}, {"$ref": "#/$defs/any link"}
     properties["defaults"] = {
         "type": "object",
         "description": "Settings that every node and every link starts from.",
         "properties": {
-            "node": loose,
-            "link": {"type": "object", "description": "Settings as of a link, all optional."},
+            "node": {"anyOf": [a_node, NULL], "description": "Settings as of a node."},
+            "link": {"anyOf": [a_link, NULL], "description": "Settings as of a link."},
         },
         "additionalProperties": False,
     }
     properties["groups"] = {
         "type": "object",
         "description": "Settings by name, taken over by nodes that say `group: NAME`.",
-        "additionalProperties": {"anyOf": [loose, NULL]},
+        "additionalProperties": {
+            "anyOf": [{"allOf": [a_node, {"not": {"required": ["group"]}}]}, NULL]
+        },
     }
     required = [key for key in top.get("required", []) if key != "name"]
     return {"$schema": DIALECT, "title": "A netlab topology", **top, "required": required}
+
+
+def _in_part(bodies: Sequence[Schema]) -> Schema:
+    """What any of the kinds knows, nothing of it required: it is merged with what others say."""
+    found: dict[str, list[Schema]] = {}
+    for body in bodies:
+        for key, value in body["properties"].items():
+            is_table = value.get("type") == "object" and value.get("additionalProperties") != SCALAR
+            part = {"type": "object", "description": value["description"]} if is_table else value
+            if part not in found.setdefault(key, []):
+                found[key].append(part)
+    properties = {
+        key: ways[0] if len(ways) == 1 else {"anyOf": ways, "description": ways[0]["description"]}
+        for key, ways in found.items()
+    }
+    return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
 def _of_kind(body: Schema, kind: str, usual: bool) -> Schema:
