@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
-from errno import EDQUOT, EIO, ENOSPC
 from typing import Protocol
 
 from netlab.errors import CommandFailed, Interrupted, NetlabError
 from netlab.kernel.namespaces import most_open
 from netlab.kernel.port import Kernel
 from netlab.lab.journal import reached
+from netlab.lab.state import UNWRITABLE
 from netlab.plan.diff import Plan, Step, diff
 from netlab.resources import Inventory, Key, Resource
 from netlab.resources.base import Stage
@@ -67,7 +67,8 @@ def apply(
 def clear(kernel: Kernel, record: Record, plan: Plan) -> list[str]:
     """Take down, whatever the kernel says to single steps; what could not be done, in words.
 
-    What was refused is recorded as not done, so that the next ``down`` finds it.
+    What was refused is recorded as not done, so that the next ``down`` finds it. A bug does not
+    stop it either, and is raised at the end.
     """
     refused: list[tuple[Step, Exception]] = []
     for batch in _batches(plan):
@@ -75,6 +76,9 @@ def clear(kernel: Kernel, record: Record, plan: Plan) -> list[str]:
     if refused:
         with suppress(OSError):  # on a full disk the record could say no more than it does
             record.do(tuple(Step(step.after, step.before) for step, _ in refused), {})
+    for _, bug in refused:
+        if not isinstance(bug, NetlabError | OSError):
+            raise bug
     return [f"{step.subject.words}: {refusal}" for step, refusal in refused]
 
 
@@ -144,11 +148,17 @@ def _walk_back(
     """Nothing stops it: a second refusal becomes a note on the first, and the rest goes on."""
     kernel.insist()
     away, sure = clearing(current, doubtful)
-    refusals = clear(kernel, record, away)
+    _clear_noting(kernel, record, away, failure)
     sure = _remembering(record, sure, start)
-    refusals += clear(kernel, record, diff(sure, start))
-    for refusal in refusals:
-        failure.add_note(f"walking back, {refusal}")
+    _clear_noting(kernel, record, diff(sure, start), failure)
+
+
+def _clear_noting(kernel: Kernel, record: Record, plan: Plan, failure: BaseException) -> None:
+    try:
+        for refusal in clear(kernel, record, plan):
+            failure.add_note(f"walking back, {refusal}")
+    except Exception as bug:
+        failure.add_note(f"walking back, {bug!r}")
 
 
 def _remembering(record: Record, sure: Inventory, start: Inventory) -> Inventory:
@@ -170,14 +180,14 @@ def _do_anyhow(kernel: Kernel, record: Record, batch: Plan) -> list[tuple[Step, 
     try:
         _do_anyway(kernel, record, batch)
         return []
-    except (NetlabError, OSError):
+    except Exception:
         refused: list[tuple[Step, Exception]] = []
     for step in batch:
         try:
             if step.before is None and step.after is not None:  # the first try may have made it
                 _do_anyway(kernel, record, (Step(step.after, None),))
             _do_anyway(kernel, record, (step,))
-        except (NetlabError, OSError) as refusal:
+        except Exception as refusal:  # also a bug: what else can be done is done
             refused.append((step, refusal))
     return refused
 
@@ -187,7 +197,7 @@ def _do_anyway(kernel: Kernel, record: Record, batch: Plan) -> None:
     try:
         _do(kernel, record, batch)
     except OSError as problem:
-        if problem.errno not in (ENOSPC, EDQUOT, EIO) or any(step.after for step in batch):
+        if problem.errno not in UNWRITABLE or any(step.after for step in batch):
             raise
         _do(kernel, _Unrecorded(), batch)
 

@@ -12,6 +12,9 @@ from netlab.errors import StateRefused
 
 FORMAT = 1
 
+UP = b'\n{"up":'
+"""How a line begins that ends a finished change; within a line there is no such."""
+
 
 @dataclass(frozen=True)
 class Header:
@@ -34,20 +37,23 @@ class Summary:
 
 
 def summary_of(raw: bytes) -> tuple[Header, Summary | None] | None:
-    """By the first and the last line only. None, and raises: see ``read``."""
+    """By the first line and the last ``up`` only. None, and raises: see ``read``."""
     end = raw.rfind(b"\n")
     if end < 0:
         return None
     with understanding():
-        return _ends(raw[: raw.index(b"\n")], raw[raw.rfind(b"\n", 0, end) + 1 : end])
+        at = raw.rfind(UP, 0, end) + 1
+        up_end = raw.index(b"\n", at)
+        header, summary = _ends(raw[: raw.index(b"\n")], raw[at:up_end] if at else b"{}")
+        return header, summary if up_end == end else None
 
 
-def _ends(first_line: bytes, last_line: bytes) -> tuple[Header, Summary | None]:
-    first, last = json.loads(first_line), json.loads(last_line)
+def _ends(first_line: bytes, up_line: bytes) -> tuple[Header, Summary | None]:
+    first, up = json.loads(first_line), json.loads(up_line)
     check_format(first)
-    file, digest = last.get("file", first["file"]), last.get("digest", first["digest"])
+    file, digest = up.get("file", first["file"]), up.get("digest", first["digest"])
     header = Header(first["lab"], first["boot"], file, digest)
-    return header, Summary(**last["up"]) if "up" in last else None
+    return header, Summary(**up["up"]) if up else None
 
 
 def check_format(first: Mapping[str, Any]) -> None:

@@ -99,6 +99,8 @@ def reached(inventory: Inventory, steps: Plan) -> Inventory:
 
 def _step(raw: list[Any]) -> Step:
     before, after = (wire.parse(r) if r else None for r in raw)
+    if before is None and after is None:
+        raise ValueError("a step that changes nothing")
     return Step(before, after)
 
 
@@ -114,7 +116,15 @@ class Writer:
         except FileNotFoundError:
             self._fd = os.open(self._path, flags | os.O_CREAT | os.O_EXCL, 0o644)
         if not os.fstat(self._fd).st_size:
+            self._begin(header)
+
+    def _begin(self, header: Header) -> None:
+        try:
             self._append({"format": FORMAT, **vars(header)})
+        except OSError:
+            self.close()
+            self.remove()
+            raise
 
     def do(self, steps: Iterable[Step], inodes: Mapping[str, int]) -> None:
         batch = [[_dumped(step.before), _dumped(step.after)] for step in steps]
@@ -131,7 +141,8 @@ class Writer:
 
     def _append(self, line: Mapping[str, Any]) -> None:
         """Raises OSError when the disk is full; the torn line is then taken back."""
-        data = json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        text = json.dumps(line, ensure_ascii=False, separators=(",", ":"))
+        data = text.encode(errors="surrogatepass") + b"\n"  # a file's name may be no text
         before = os.fstat(self._fd).st_size
         try:
             _write_all(self._fd, data)

@@ -169,10 +169,10 @@ class Routing(Resource):
         return True
 
     def update(self, kernel: Kernel, before: Routing) -> None:
-        """Only the routes that differ: gone ones first, so that no prefix stands twice."""
+        """Only the routes that differ; none stands twice, also where this was half done before."""
         old, new = before.routes(), self.routes()
-        for prefix, hops in old.items():
-            if new.get(prefix) != hops:
+        for prefix in {**old, **new}:
+            if new.get(prefix) != old.get(prefix):
                 kernel.del_route(self.home, prefix, "unicast", MAIN, 0)
         for prefix, hops in new.items():
             if old.get(prefix) != hops:
