@@ -175,6 +175,10 @@ def down(
 
 def _down_all(labs: list[str], wait: bool, json: bool) -> int:
     """One that cannot be taken down does not keep the others up."""
+    from netlab.cli.work import ground
+
+    if labs:
+        ground().machine.admit()
     done: list[Done] = []
     failures: dict[str, NetlabError] = {}
     for lab in labs:

@@ -238,7 +238,7 @@ def _told(node: str, refusal: OSError) -> Exception:
     if refusal.filename:
         what += f" ({refusal.filename})"
     if refusal.errno in (EPERM, EACCES) and os.geteuid():
-        return MachineLacks(what, hint="run it as root, or with CAP_SYS_ADMIN")
+        return MachineLacks(what, hint="run it with sudo")
     return KernelRefused(what, errno=refusal.errno or 0, said=said)
 
 
