@@ -19,6 +19,7 @@ from netlab.lab.journal import Journal, Writer
 from netlab.plan.diff import Plan, diff
 from netlab.resources import Inventory, Key
 from netlab.resources.base import Stage, namespace_key
+from netlab.resources.process import Supervisor
 
 ANOTHER_BOOT = "the machine has been started anew since"
 NOTHING_MADE = "its start was cut short before anything was made"
@@ -94,9 +95,13 @@ def _road(ground: Ground, found: Journal | None, inventory: Inventory) -> tuple[
     """What has to be cleared first, and the road from there."""
     if found is None:
         return (), Road(Inventory(), diff(Inventory(), inventory), True)
-    lost = lost_namespaces(ground, found)
-    away, current = clearing(found.inventory, _doubtful(found), [namespace_key(n) for n in lost])
-    plan = diff(current, inventory)
+    lost, missing = lost_namespaces(ground, found), missing_devices(ground, found)
+    gone = [*(namespace_key(n) for n in lost), *missing]
+    away, current = clearing(found.inventory, _doubtful(found), gone)
+    plan = tuple(
+        replace(step, why=missing[key]) if (key := step.subject.key) in missing else step
+        for step in diff(current, inventory)
+    )
     return away, Road(current, plan, not current, lost, found.summary is None)
 
 
@@ -109,6 +114,18 @@ def lost_namespaces(ground: Ground, found: Journal) -> tuple[str, ...]:
     wanted = [r.ns for r in found.inventory.values() if r.stage == Stage.NAMESPACE]
     standing = ground.machine.standing({n: found.inodes[n] for n in wanted if n in found.inodes})
     return tuple(ns for ns in wanted if ns not in standing)
+
+
+def missing_devices(ground: Ground, found: Journal) -> dict[Key, str]:
+    """The devices and links that somebody else took away or renamed, and which; in words."""
+    there = ground.machine.devices(found.inodes)
+    missing: dict[Key, str] = {}
+    for key, resource in found.inventory.items():
+        if resource.stage in (Stage.DEVICE, Stage.LINK):
+            for sort, ns, *name in resource.provides:
+                if sort == "device" and ns in there and name[0] not in there[ns]:
+                    missing[key] = f"{name[0]} was deleted by hand"
+    return missing
 
 
 # changing
@@ -127,6 +144,8 @@ def up(ground: Ground, wanted: Wanted) -> Done:
         if refusals:
             raise KernelRefused(f"what was left cannot be cleared: {'; '.join(refusals)}")
         is_same = found is not None and found.summary is not None and not (way.plan or away)
+        if is_same and found is not None:
+            _revive(kernel, found.inventory)
         if is_same and found is not None and found.header.digest == wanted.digest:
             return Done(wanted.lab, way, time.perf_counter() - start, (), _summary(found))
         try:
@@ -140,6 +159,15 @@ def up(ground: Ground, wanted: Wanted) -> Done:
         summary = _summed_up(wanted, found if not way.is_new else None)
         writer.up(summary, wanted.file, wanted.digest)
     return Done(wanted.lab, way, time.perf_counter() - start, (), summary)
+
+
+def _revive(kernel: Kernel, inventory: Inventory) -> None:
+    """A supervisor that was killed has another one take its place; its processes have gone on."""
+    for resource in inventory.values():
+        if isinstance(resource, Supervisor):
+            kernel.begin(resource)
+            resource.create(kernel)
+    kernel.flush()
 
 
 def _refuse_another_file(found: Journal | None, wanted: Wanted) -> None:
@@ -274,6 +302,10 @@ def writing(
                 raise LabNotFound(f"no lab {lab} is up", hint="`netlab ls` tells which are")
             with ground.machine.kernel(lab, ground.stop) as kernel:
                 yield from _opened(ground, lab, directory, wanted, kernel)
+    except OSError as problem:
+        if problem.errno not in states.UNWRITABLE:
+            raise
+        raise states.unwritable(ground.state, problem) from problem
     finally:
         ground.machine.tidy()
 

@@ -13,6 +13,9 @@ from netlab.errors import LabBusy, StateRefused
 
 JOURNAL = "journal"
 
+UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
+"""What a disk says on which nothing more can be written down."""
+
 
 def labs(state: str) -> list[str]:
     """The labs that have a journal, by name."""
@@ -25,10 +28,10 @@ def labs(state: str) -> list[str]:
 
 
 def strays(state: str) -> list[str]:
-    """All that lies in the state directory under a lab's name, with a journal or without."""
+    """All that lies in the state directory where a lab's directory would, whatever it is."""
     try:
         _check(state)
-        return sorted(e.name for e in os.scandir(state) if e.is_dir(follow_symlinks=False))
+        return sorted(e.name for e in os.scandir(state) if not e.is_file(follow_symlinks=False))
     except FileNotFoundError:
         return []
 
@@ -72,9 +75,9 @@ def _lock(state: str, lab: str, create: bool) -> int | None:
         if create:
             _make_state(state)
         try:
+            _check(state)
             if create:
                 _make(path)
-            _check(state)
             _check(path)
             fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -150,3 +153,14 @@ def _refused(path: str, problem: OSError) -> StateRefused:
     if problem.errno == errno.ELOOP:
         return StateRefused(f"{path} is a symbolic link", hint="remove it")
     return StateRefused(f"{path} cannot be read: {problem.strerror}")
+
+
+def unwritable(state: str, problem: OSError) -> StateRefused:
+    """With the notes of what it stands for."""
+    refusal = StateRefused(
+        f"{state} cannot be written to: {problem.strerror}",
+        hint="make room there, or set NETLAB_STATE to another directory",
+    )
+    for note in getattr(problem, "__notes__", ()):
+        refusal.add_note(note)
+    return refusal

@@ -83,7 +83,8 @@ class ModelKernel:
     def add_veth(self, a: VethEnd, b: VethEnd) -> None:
         self._device(a.ns, a.name, "veth", a.mac, a.mtu, a.up, also=(("ns", b.ns),))
         self._device(b.ns, b.name, "veth", b.mac, b.mtu, b.up, also=(("dev", a.ns, a.name),))
-        self._on[("dev", a.ns, a.name)] += (("dev", b.ns, b.name),)
+        if ("dev", a.ns, a.name) in self._on:
+            self._on[("dev", a.ns, a.name)] += (("dev", b.ns, b.name),)
 
     def add_device(
         self, ns: str, name: str, kind: str, mac: str, mtu: int, up: bool, options: Options
@@ -98,7 +99,8 @@ class ModelKernel:
 
     def set_device(self, ns: str, name: str, kind: str, options: Options) -> None:
         assert kind == "bridge", "Linux changes no other device's options"
-        self.held[("options", ns, name)] |= options
+        thing = ("options", ns, name)
+        self._add(thing, {**self.held.get(thing, {}), **options}, ("dev", ns, name), replace=True)
 
     def set_mtu(self, ns: str, name: str, mtu: int) -> None:
         if ("dev", ns, name) not in self.held:
