@@ -14,6 +14,7 @@ from netlab.kernel import enter, libc, names
 from netlab.kernel.port import Kernel, Running
 
 if TYPE_CHECKING:
+    from netlab.kernel.namespaces import Namespaces
     from netlab.kernel.supervisor.record import Record
 
 SETTLE_DEADLINE = 60.0
@@ -50,6 +51,19 @@ class LinuxMachine:
     def standing(self, inodes: Mapping[str, int]) -> frozenset[str]:
         found = {ns: names.inode_of(self._netns, ns) for ns in inodes}
         return frozenset(ns for ns, inode in inodes.items() if found[ns] == inode)
+
+    def devices(self, inodes: Mapping[str, int]) -> Mapping[str, frozenset[str]]:
+        from netlab.kernel.namespaces import Namespaces
+        from netlab.kernel.worker import Worker
+
+        worker = Worker()
+        namespaces = Namespaces(self._netns, worker)
+        namespaces.own(inodes)
+        try:
+            there = self.standing(inodes)
+            return worker.call(lambda: {ns: _devices(namespaces, ns) for ns in there})
+        finally:
+            worker.close()
 
     def stands_in(self, inodes: Mapping[str, int]) -> str:
         here = os.stat("/proc/self/ns/net").st_ino
@@ -124,3 +138,8 @@ def _has_canary() -> bool:
     with open("/proc/thread-self/net/dev") as file:
         return "canary" in file.read()
 
+
+def _devices(namespaces: Namespaces, ns: str) -> frozenset[str]:
+    with namespaces.inside(ns), open("/proc/thread-self/net/dev") as file:
+        _, _, *lines = file
+    return frozenset(line.partition(":")[0].strip() for line in lines)

@@ -36,7 +36,8 @@ def take_name(directory: str, name: str) -> None:
     path = f"{directory}/{name}"
     with suppress(FileNotFoundError):
         try:
-            libc.detach(path)
+            while True:  # it may be mounted more than once
+                libc.detach(path)
         except OSError as problem:
             if problem.errno not in (errno.EINVAL, errno.ENOENT):  # EINVAL: nothing mounted there
                 raise
@@ -86,7 +87,9 @@ def tidy_directory(directory: str, state: str) -> None:
 
     Each step is refused by the kernel while it would hurt: a busy mount, a directory in use.
     """
-    with suppress(FileNotFoundError), _alone(state):
+    with suppress(FileNotFoundError, NotADirectoryError), _alone(state) as found:
+        if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            return  # it has been refused, and is not ours to take away
         names = os.listdir(state)
         if names == [MARK] and not os.listdir(directory):
             with suppress(OSError):
@@ -98,10 +101,10 @@ def tidy_directory(directory: str, state: str) -> None:
 
 
 @contextmanager
-def _alone(state: str) -> Iterator[None]:
+def _alone(state: str) -> Iterator[os.stat_result]:
     fd = os.open(state, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
+        yield os.fstat(fd)
     finally:
         os.close(fd)

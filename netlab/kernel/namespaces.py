@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -51,10 +52,17 @@ class Namespaces:
         return inode
 
     def name(self, ns: str) -> None:
-        """Raises FileExistsError where somebody else has a namespace of that name."""
+        """Raises KernelRefused where somebody else has a namespace of that name."""
         fd = self._nameless.pop(ns)
         try:
             names.mount_name(self._directory, ns, fd)
+        except FileExistsError as problem:
+            raise KernelRefused(
+                "the kernel refused: File exists [EEXIST]",
+                errno=errno.EEXIST,
+                said="File exists",
+                hint=f"somebody else made that one; `ip netns del {ns}` if nobody needs it",
+            ) from problem
         finally:
             os.close(fd)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from signal import Signals
 from typing import NamedTuple, Protocol
 
 Options = Mapping[str, int | str | bool]
@@ -153,6 +154,14 @@ class Running(NamedTuple):
     """Exit code of its last end, 128 + number for a signal; None where nobody saw one."""
 
 
+def signal_of(code: int) -> str:
+    """``SIGKILL`` for 137; "" for what is no signal's code."""
+    try:
+        return Signals(code - 128).name if code > 128 else ""
+    except ValueError:
+        return ""
+
+
 class Machine(Protocol):
     """The Linux machine that labs are on: where kernels come from, and what outlives them."""
 
@@ -168,6 +177,9 @@ class Machine(Protocol):
 
     def standing(self, inodes: Mapping[str, int]) -> frozenset[str]:
         """The namespaces that are still there under their names."""
+
+    def devices(self, inodes: Mapping[str, int]) -> Mapping[str, frozenset[str]]:
+        """The names of the devices in those of these namespaces that are still there."""
 
     def stands_in(self, inodes: Mapping[str, int]) -> str:
         """The namespace among these that this process is in, or ""."""

@@ -115,6 +115,9 @@ def _call(op: Op) -> None:
     assert callable(op.act)
     try:
         op.act()
+    except KernelRefused as refusal:
+        refusal.token = refusal.token or op.token
+        raise
     except OSError as problem:
         number = problem.errno or 0
         if not (op.deletes and number in ABSENT):

@@ -124,7 +124,7 @@ def missing_devices(ground: Ground, found: Journal) -> dict[Key, str]:
         if resource.stage in (Stage.DEVICE, Stage.LINK):
             for sort, ns, *name in resource.provides:
                 if sort == "device" and ns in there and name[0] not in there[ns]:
-                    missing[key] = f"{name[0]} was deleted by hand"
+                    missing.setdefault(key, f"{name[0]} was deleted or renamed by hand")
     return missing
 
 
