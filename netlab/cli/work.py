@@ -119,7 +119,7 @@ def located(failure: Exception, read: Read) -> Exception:
     line, column = read.loaded.place(path) if path else (0, 0)
     where = f"{read.loaded.file}:{line}:{column}  " if line else ""
     node = subject.ns.partition(".")[2]
-    thing = f"{node}: {subject.words}" if node else subject.words
+    thing = f"{node}: {subject.title}" if node else subject.title
     failure.args = (f"{where}{thing}: {failure}",)
     return failure
 

@@ -8,6 +8,7 @@ Where no cgroup2 can be written to, ``root`` is None, and processes are found by
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -48,10 +49,21 @@ def kill(path: str) -> None:
     try:
         with open(f"{path}/cgroup.kill", "wb", buffering=0) as file:
             file.write(b"1")
-    except FileNotFoundError:
+    except OSError:
         for pid in members(path):
             with suppress(ProcessLookupError):
                 os.kill(pid, 9)
+
+
+def clear(path: str, deadline: float = 10.0) -> None:
+    """Kill all in a group and those below it, and remove them; what does not die stays."""
+    until = time.monotonic() + deadline
+    while os.path.isdir(path):
+        kill(path)
+        remove(path)
+        if time.monotonic() > until:
+            return
+        time.sleep(0.001)
 
 
 def remove(path: str) -> None:

@@ -57,7 +57,7 @@ class NetlinkKernel:
         self._indexes = Indexes(self._namespaces, self._worker)
         self._inodes: dict[str, int] = {}
         self._programs = programs.Programs(
-            lab, state, netns, self._worker, self._namespaces, should_stop
+            lab, state, netns, self._worker, self._namespaces, lambda: self._should_stop()
         )
         self._runs: list[Run] = []
         self._token: object = None

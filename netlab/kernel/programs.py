@@ -12,6 +12,7 @@ from typing import Any
 from netlab.errors import CommandFailed, KernelRefused
 from netlab.kernel import cgroups, enter
 from netlab.kernel.namespaces import Namespaces
+from netlab.kernel.port import signal_of
 from netlab.kernel.supervisor import client, readiness
 from netlab.kernel.supervisor import record as records
 from netlab.kernel.worker import Worker
@@ -86,7 +87,7 @@ class Programs:
         answers = self._ask([w.request() for w in wanted])
         for one, answer in zip(wanted, answers, strict=True):
             if "error" in answer:
-                raise self._failed(one, f"cannot be started: {answer['error']}")
+                raise _failure(one, f"cannot be started: {answer['error']}")
         for one, start in zip(wanted, starts, strict=True):
             self._wait(one, start, begun)
 
@@ -132,12 +133,13 @@ class Programs:
         way, value = wanted.spec["ready"]
         pause = SOON
         while not self._is_ready(wanted, way, value, start):
-            self._still_runs(wanted)
+            self._still_runs(wanted, start)
             if self._should_stop():
-                raise self._failed(wanted, "was being waited for")
+                raise _failure(wanted, "was being waited for")
             if time.monotonic() - begun > wanted.spec["within"]:
                 why = WHY_NOT[way].format(value)
-                raise self._failed(wanted, f"is not ready after {wanted.spec['within']:g} s: {why}")
+                what = f"is not ready after {wanted.spec['within']:g} s: {why}"
+                raise self._failed(wanted, what, start)
             time.sleep(pause)  # the kernel tells nobody that a socket begins to listen
             pause = min(2 * pause, LATER)
 
@@ -167,11 +169,10 @@ class Programs:
         code, _ = enter.run_line(self._lab_dir, path, wanted.node, line, is_late, wanted.inode)
         return code == 0
 
-    def _still_runs(self, wanted: Wanted) -> None:
+    def _still_runs(self, wanted: Wanted, start: int) -> None:
         found = records.read(self._lab_dir, wanted.node, wanted.name)
         if found is not None and not found.wanted:
-            code = "" if found.code is None else f" with code {found.code}"
-            raise self._failed(wanted, f"ended{code} before it was ready")
+            raise self._failed(wanted, f"{_ended(found.code)} before it was ready", start)
 
     # logs
 
@@ -184,16 +185,24 @@ class Programs:
         except FileNotFoundError:
             return 0
 
-    def _failed(self, wanted: Wanted, what: str) -> CommandFailed:
-        try:
-            with open(self._log(wanted), errors="replace") as file:
-                tail = file.read()[-8192:].rstrip().splitlines()[-SAID_LINES:]
-        except FileNotFoundError:
-            tail = []
-        said = "; it said:\n" + "\n".join(tail) if tail else "; it said nothing"
-        failure = CommandFailed(what + said)
-        failure.token = wanted.token
-        return failure
+    def _failed(self, wanted: Wanted, what: str, start: int) -> CommandFailed:
+        """With the last lines it has said since its start."""
+        said = readiness.tail(self._log(wanted), start).splitlines()[-SAID_LINES:]
+        told = "; it said:\n" + "\n".join(said) if said else "; it said nothing"
+        return _failure(wanted, what + told)
+
+
+def _failure(wanted: Wanted, what: str) -> CommandFailed:
+    failure = CommandFailed(what)
+    failure.token = wanted.token
+    return failure
+
+
+def _ended(code: int | None) -> str:
+    if code is None:
+        return "ended"
+    signal = signal_of(code)
+    return f"was killed by {signal}" if signal else f"ended with code {code}"
 
 
 def parsed(spec: str) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def clear(kernel: Kernel, record: Record, plan: Plan) -> list[str]:
     for _, bug in refused:
         if not isinstance(bug, NetlabError | OSError):
             raise bug
-    return [f"{step.subject.words}: {refusal}" for step, refusal in refused]
+    return [f"{step.subject.title}: {refusal}" for step, refusal in refused]
 
 
 def clearing(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
-from netlab.errors import LabNotFound
+from netlab.errors import CommandFailed, KernelRefused, LabNotFound
 from netlab.kernel.port import Kernel
 from netlab.lab.lifecycle import ANOTHER_BOOT, Ground, writing
 from netlab.resources import Inventory
@@ -45,7 +45,12 @@ def control(ground: Ground, lab: str, which: str, act: Act) -> tuple[str, ...]:
             writer.remove()
             raise LabNotFound(f"no lab {lab} is up: {ANOTHER_BOOT}")
         processes = chosen(found.inventory, lab, which)
-        act(kernel, processes)
+        try:
+            act(kernel, processes)
+        except (CommandFailed, KernelRefused) as failure:
+            if isinstance(failure.token, Process):
+                failure.args = (f"{node_of(failure.token)}/{failure.token.name} {failure}",)
+            raise
     return tuple(f"{node_of(p)}/{p.name}" for p in processes)
 
 

@@ -9,8 +9,11 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     StringConstraints,
+    Tag,
+    ValidationInfo,
     WithJsonSchema,
     field_validator,
     model_validator,
@@ -34,6 +37,14 @@ def seconds(raw: Any) -> float:
     if not 0 <= found <= 86400:
         raise ValueError(f"{raw!r} is not between 0 and 24h")
     return found
+
+
+def environment(env: dict[str, str]) -> dict[str, str]:
+    """Raises ValueError for what no program can be given (environ(7))."""
+    for key, value in env.items():
+        if not key or "=" in key or "\0" in key + value:
+            raise ValueError(f"{key!r} cannot be a variable: no `=` in its name, no zero bytes")
+    return env
 
 
 def _bytes(raw: Any) -> int:
@@ -60,6 +71,10 @@ Size: TypeAlias = Annotated[
     WithJsonSchema({"type": ["string", "integer"], "description": "Bytes: 65536, 64K, 1M."}),
 ]
 ProcessName: TypeAlias = Annotated[str, StringConstraints(pattern=PROCESS_NAME)]
+Command: TypeAlias = Annotated[
+    Annotated[tuple[str, ...], Tag("words")] | Annotated[str, Tag("line")],
+    Discriminator(lambda raw: "words" if isinstance(raw, list | tuple) else "line"),
+]
 Signal = Literal["TERM", "INT", "HUP", "QUIT", "KILL", "USR1", "USR2", "WINCH"]
 
 
@@ -85,6 +100,14 @@ class Ready(_Frozen):
             raise ValueError(f"exactly one of {', '.join(WAYS)} tells when it is ready")
         return self
 
+    @field_validator("file", "unix")
+    @classmethod
+    def _absolute(cls, path: str | None, info: ValidationInfo) -> str | None:
+        is_abstract = info.field_name == "unix" and (path or "").startswith("@")
+        if path is not None and not path.startswith("/") and not is_abstract:
+            raise ValueError(f"{path!r} is not an absolute path")
+        return path
+
     @field_validator("log")
     @classmethod
     def _pattern(cls, pattern: str | None) -> str | None:
@@ -104,7 +127,7 @@ class Ready(_Frozen):
 class Process(_Frozen):
     """A program of a node, started when its network is up and stopped before it goes."""
 
-    run: tuple[str, ...] | str = Field(description="The command: a list of words, or a line for /bin/sh.")
+    run: Command = Field(description="The command: a list of words, or a line for /bin/sh.")
     env: dict[str, str] = Field({}, description="Environment, beside the node's.")
     cwd: str = Field("", description="Working directory; relative to the topology's directory, which is the default.")
     user: str = Field("", description="The user to run as, by name or number; by default the one who runs netlab.")
@@ -125,6 +148,8 @@ class Process(_Frozen):
     def _something(cls, run: tuple[str, ...] | str) -> tuple[str, ...] | str:
         if not run or not (run.strip() if isinstance(run, str) else run[0]):
             raise ValueError("there is no command to run")
+        if any("\0" in word for word in run):
+            raise ValueError("a command holds no zero bytes")
         return run
 
     @field_validator("run", mode="before")
@@ -134,10 +159,20 @@ class Process(_Frozen):
             return run
         return [_texted(word) for word in run]
 
+    @field_validator("env")
+    @classmethod
+    def _environment(cls, env: dict[str, str]) -> dict[str, str]:
+        return environment(env)
+
     @field_validator("after", mode="before")
     @classmethod
     def _one(cls, raw: Any) -> Any:
         return (raw,) if isinstance(raw, str) else raw
+
+    @field_validator("user", mode="before")
+    @classmethod
+    def _number(cls, raw: Any) -> Any:
+        return _texted(raw)
 
     @field_validator("restart", mode="before")
     @classmethod

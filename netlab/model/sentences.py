@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from netlab.model.processes import PROCESS_NAME
 from netlab.model.source import Path
 from netlab.model.words import INTERFACE_NAME, LAB_NAME, NODE_NAME
 
@@ -19,6 +20,9 @@ NOWHERE = object()
 NAMES = {
     LAB_NAME: "a lab's name: small letters, digits and `-`, at most 31, a letter or digit first",
     NODE_NAME: "a node's name: letters, digits, `-` and `_`, at most 31, a letter or digit first",
+    PROCESS_NAME: (
+        "a process's name: letters, digits, `_`, `.` and `-`, at most 31, a letter or digit first"
+    ),
     INTERFACE_NAME: "an interface's name: 1 to 15 of letters, digits, `_`, `.` and `-`",
 }
 LIMITS = {

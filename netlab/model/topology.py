@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from netlab.model.processes import Process, ProcessName
+from netlab.model.processes import Process, ProcessName, environment
 from netlab.model.words import ACidr, AnIP, APrefix, InterfaceName, LabName, Mac, NodeName
 
 
@@ -301,6 +301,11 @@ class Node(Frozen):
     @classmethod
     def _value_text(cls, raw: Any) -> Any:
         return _texts(raw)
+
+    @field_validator("env")
+    @classmethod
+    def _environment(cls, env: dict[str, str]) -> dict[str, str]:
+        return environment(env)
 
     @field_validator("files", mode="before")
     @classmethod

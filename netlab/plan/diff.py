@@ -78,7 +78,8 @@ def _additions(
     for key, resource in desired.items():
         before = None if key in doomed else current.get(key)
         if before != resource:
-            steps.append(Step(before, resource, why.get(key, "")))
+            anew = resource.reason(current[key]) if key in doomed else ""
+            steps.append(Step(before, resource, why.get(key, "") or anew))
     yield from sorted(steps, key=_addition_place)
 
 

@@ -9,7 +9,8 @@ from functools import partial
 from typing import IO, TYPE_CHECKING
 
 from netlab.errors import NetlabError, TopologyError
-from netlab.render.words import age, because, count, duration, step_words
+from netlab.kernel.port import signal_of
+from netlab.render.words import age, because, count, duration, first_line, step_words
 
 if TYPE_CHECKING:
     from netlab.lab.lifecycle import Done, Road
@@ -320,8 +321,8 @@ def _process_cells(p: Process) -> tuple[str, ...]:
         str(p.pid or ""),
         age(p.since) if p.since else "",
         str(p.restarts or ""),
-        "" if p.code is None else str(p.code),
-        p.command,
+        "" if p.code is None else signal_of(p.code) or str(p.code),
+        first_line(p.command),
     )
 
 

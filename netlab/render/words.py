@@ -32,6 +32,12 @@ def node_of(namespace: str) -> str:
     return namespace.partition(".")[2]
 
 
+def first_line(text: str) -> str:
+    """Of a script, which may be long: ``set -e …``."""
+    first, _, rest = text.strip().partition("\n")
+    return f"{first.rstrip()} …" if rest else first
+
+
 def step_words(step: Step) -> str:
     """``~ gw: link gw:wan – web:eth0  mtu 1500 → 1400``."""
     from netlab.resources.device import Namespace, Veth
@@ -43,7 +49,7 @@ def step_words(step: Step) -> str:
     changes = ""
     if step.before is not None and step.after is not None:
         changes = f"  {step.after.changes(step.before)}"
-    return f"{step.sign} {owner}{subject.words}{changes}".rstrip()
+    return f"{step.sign} {owner}{first_line(subject.words)}{changes}".rstrip()
 
 
 def because(step: Step, felt: Iterable[str]) -> str:

@@ -77,6 +77,11 @@ class Resource(ABC):
     def words(self) -> str:
         """What it is, for people, in ip(8)'s terms and without the node's name."""
 
+    @property
+    def title(self) -> str:
+        """The same in fewer words, where ``words`` tell all of a long text."""
+        return self.words
+
     @abstractmethod
     def create(self, kernel: Kernel) -> None: ...
 
@@ -90,6 +95,10 @@ class Resource(ABC):
     def update(self, kernel: Kernel, before: Any) -> None:
         """Make this out of ``before``; by default creating again sets the new value."""
         self.create(kernel)
+
+    def reason(self, before: Any) -> str:
+        """Why it is made anew in place of ``before``, where ``words`` do not show that."""
+        return ""
 
     def changes(self, before: Resource) -> str:
         """``mtu 1500 → 1400``: the fields that differ from ``before``."""

@@ -86,7 +86,11 @@ class Process(Resource):
 
     @property
     def words(self) -> str:
-        return f"process {self.name}: {self.line}"
+        return f"{self.title}: {self.line}"
+
+    @property
+    def title(self) -> str:
+        return f"process {self.name}"
 
     @property
     def line(self) -> str:
@@ -107,14 +111,21 @@ class Process(Resource):
     def update(self, kernel: Kernel, before: Process) -> None:
         kernel.set_process(self.home, self.name, self._spec())
 
-    def changes(self, before: Resource) -> str:
-        assert isinstance(before, Process)
-        said = super().changes(before)
-        return "its files or environment have changed" if before.sees != self.sees else said
+    def reason(self, before: Process) -> str:
+        other = [words for name, words in _UNSEEN if getattr(self, name) != getattr(before, name)]
+        return f"its {other[0]} changed" if other and self.words == before.words else ""
 
     def _spec(self) -> str:
         left_out = ("home", "name", "sees", "rank")
         return json.dumps({k: v for k, v in vars(self).items() if k not in left_out})
+
+
+_UNSEEN = (
+    ("sees", "files or environment"),
+    ("env", "environment"),
+    ("cwd", "directory"),
+    ("user", "user"),
+)
 
 
 def process_key(ns: str, name: str) -> Key:

@@ -5,6 +5,7 @@ again as they wish; keeps their logs within bounds. What it knows stands in file
 when it is killed the processes go on, and the next one finds them there.
 
     <state>/<lab>/supervisor.sock                  requests and answers, JSON lines
+    <state>/<lab>/supervisor.lock                  held from before its start until its end
     <state>/<lab>/processes/<node>/<name>.json     see ``netlab.kernel.supervisor.record``
     <state>/<lab>/processes/<node>/<name>.log      what it says; .log.1 what it said before
     <state>/<lab>/processes/<node>/<name>.times    how long the log was when

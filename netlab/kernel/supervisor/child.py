@@ -68,24 +68,34 @@ def _run(lab: str, state: str, netns: str, group: str, record: Record, out: int)
         **dict(spec["env"]),
         MARK: record.name,
     }
+    os.chdir(spec["cwd"])  # before: the topology's directory may be nobody else's
     if spec["user"]:
         environment = _as_user(spec["user"], environment)
-    os.chdir(spec["cwd"])
     _execute(spec["argv"], environment)
 
 
 def _as_user(user: str, environment: dict[str, str]) -> dict[str, str]:
+    """A number needs no entry in /etc/passwd, and is its own group where it has none."""
     import pwd
 
     try:
         found = pwd.getpwuid(int(user)) if user.isdigit() else pwd.getpwnam(user)
     except KeyError:
-        raise OSError(0, f"there is no user {user}") from None
+        if not user.isdigit():
+            raise OSError(0, f"there is no user {user}") from None
+        os.setgroups([])
+        _be(int(user), int(user))
+        return environment
     os.initgroups(found.pw_name, found.pw_gid)
-    os.setgid(found.pw_gid)
-    os.setuid(found.pw_uid)
+    _be(found.pw_uid, found.pw_gid)
     who = {"USER": found.pw_name, "LOGNAME": found.pw_name, "HOME": found.pw_dir}
     return {**environment, **who}
+
+
+def _be(user: int, group: int) -> None:
+    os.fchown(1, user, group)  # daemons open /dev/stdout anew
+    os.setgid(group)
+    os.setuid(user)
 
 
 def _execute(argv: list[str], environment: dict[str, str]) -> None:

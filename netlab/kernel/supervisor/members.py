@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from netlab.kernel import cgroups
 from netlab.kernel.processes import inside
-from netlab.kernel.supervisor.record import MARK, Record
+from netlab.kernel.supervisor.record import MARK, Record, start_ticks
 
 
 def group(root: str, lab: str, record: Record) -> str:
@@ -18,7 +18,8 @@ def group(root: str, lab: str, record: Record) -> str:
 
 def members(path: str, record: Record) -> list[int]:
     """Their pids, the oldest first; whoever is a zombie is no more."""
-    return [pid for pid in _members(path, record) if _lives(pid)]
+    born = {pid: start_ticks(pid) for pid in _members(path, record)}
+    return sorted((pid for pid, ticks in born.items() if ticks), key=lambda pid: (born[pid], pid))
 
 
 def end(path: str, record: Record) -> None:
@@ -41,10 +42,4 @@ def _members(path: str, record: Record) -> list[int]:
 def _is_marked(pid: int, name: str) -> bool:
     with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
         return f"{MARK}={name}".encode() in file.read().split(b"\0")
-    return False
-
-
-def _lives(pid: int) -> bool:
-    with suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:
-        return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
     return False

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
+from collections import deque
+from collections.abc import Iterator
 from contextlib import suppress
+
+KEPT_LINES, KEPT_BYTES = 200, 8192
+"""As much of a log as ``tail`` tells."""
 
 LISTEN = "0A"
 """State of a listening TCP socket in /proc/net/tcp (proc_pid_net(5); net/tcp_states.h)."""
@@ -27,10 +33,26 @@ def listens(way: str, value: str) -> bool:
 def says(log: str, pattern: str, start: int) -> bool:
     """Whether a line of the log from byte ``start`` on matches."""
     wanted = re.compile(pattern)
-    with suppress(OSError), open(log, "rb") as file:
-        file.seek(start)
-        return any(wanted.search(line.decode(errors="replace")) for line in file)
-    return False
+    return any(
+        wanted.search(line.decode(errors="replace").rstrip("\r\n"))
+        for line in _lines(log, start)
+    )
+
+
+def tail(log: str, start: int) -> str:
+    """The end of what the log says from byte ``start`` on."""
+    said = b"".join(deque(_lines(log, start), KEPT_LINES))
+    return said[-KEPT_BYTES:].decode(errors="replace").rstrip()
+
+
+def _lines(log: str, start: int) -> Iterator[bytes]:
+    """Where it has begun anew since, all there is of it, and of what was before."""
+    with suppress(FileNotFoundError), open(log, "rb") as file:
+        if os.fstat(file.fileno()).st_size < start:
+            yield from _lines(f"{log}.1", 0)
+        else:
+            file.seek(start)
+        yield from file
 
 
 def _has_port(table: str, port: int, state: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 SOCKET = "supervisor.sock"
 ERRORS = "supervisor.log"
+LOCK = "supervisor.lock"
 MARK = "NETLAB_PROCESS"
 """In the environment of a process and of all that it starts: its name."""
 

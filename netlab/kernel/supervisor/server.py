@@ -36,6 +36,9 @@ FIRST_DELAY, LONGEST_DELAY = 0.1, 10.0
 ENDING = 0.01
 """Seconds between two looks at whether killed processes are gone."""
 
+HANGING = 5.0
+"""Seconds until killed processes that are still there (they hang in the kernel) are given up."""
+
 Answer = Callable[[Mapping[str, Any]], None]
 
 
@@ -47,11 +50,13 @@ class Care:
     answers: list[Answer] = field(default_factory=list)
     """To be told when it has ended."""
     pidfd: int = -1
-    """Where it is not a child of this supervisor, but of an earlier one."""
+    """Where it is not a child that this supervisor has started: it is followed by this."""
     ending: bool = False
     attempt: int = 0
     """Starts before this one: a timer of an earlier life must not touch it."""
     begun: float = 0.0
+    tries: int = 0
+    """Restarts since it last ran steadily."""
 
 
 class Server:
@@ -148,6 +153,8 @@ class Server:
             case "quit":
                 self._quits = True
                 answer({})
+            case "hello":
+                answer({})
 
     def _care(self, request: Mapping[str, Any]) -> Care:
         key = request["node"], request["name"]
@@ -168,11 +175,15 @@ class Server:
         if not care.record.spec:
             answer({"error": "it has never been started"})
             return
-        care.record.restarts, care.attempt = 0, care.attempt + 1
+        care.record.restarts, care.tries, care.attempt = 0, 0, care.attempt + 1
         self._start(care, answer)
 
     def _start(self, care: Care, answer: Answer | None = None) -> None:
-        record = care.record
+        record, attempt = care.record, care.attempt
+        if self._members(care):  # started by a supervisor that was killed before it wrote that down
+            self._end_all(care)
+            self._after(ENDING, lambda: self._start_again(care, attempt, answer))
+            return
         try:
             pid, told = child.start(
                 self._lab, self._state, self._netns, self._group(record), record
@@ -190,18 +201,27 @@ class Server:
         logs.note(log)
         self._on(told, lambda: self._has_begun(care, told, answer))
 
+    def _start_again(self, care: Care, attempt: int, answer: Answer | None) -> None:
+        if care.attempt == attempt:
+            self._start(care, answer)
+        elif answer:
+            answer({"error": "it was stopped meanwhile"})
+
     def _has_begun(self, care: Care, told: int, answer: Answer | None) -> None:
         """The pipe has ended: by the exec, or with words."""
-        why = b""
-        with suppress(BlockingIOError):
-            why = os.read(told, 4096)
+        try:
+            why = os.read(told, 4096).decode(errors="replace")
+        except BlockingIOError:
+            return
         self._off(told)
         os.close(told)
         if why:
             care.record.wanted = False
         if answer:
-            error = {"error": why.decode(errors="replace")} if why else {}
-            answer({"pid": care.record.pid, **error})
+            answer({"pid": care.record.pid, **({"error": why} if why else {})})
+        elif why:  # there is nobody else to tell
+            with suppress(OSError), open(self._log(care.record), "a") as log:
+                log.write(f"netlab: cannot be started again: {why}\n")
 
     # end
 
@@ -217,7 +237,7 @@ class Server:
         if care.ending:
             return
         care.ending = True
-        self._signal(care, getattr(signal, f"SIG{record.spec.get('stop', 'TERM')}"))
+        self._signal(care, _stop_signal(record))
         pid = record.pid
         self._after(float(record.spec.get("grace", 5.0)), lambda: self._too_late(care, pid))
 
@@ -233,13 +253,15 @@ class Server:
     def _end_all(self, care: Care) -> None:
         members.end(self._group(care.record), care.record)
 
+    def _members(self, care: Care) -> list[int]:
+        return members.members(self._group(care.record), care.record)
+
     def _forget(self, request: Mapping[str, Any], answer: Answer) -> None:
         """Its record and control group; its log stays as long as the lab."""
         key = request["node"], request["name"]
         care = self._cares.pop(key, None)
-        if care is not None and care.pidfd >= 0:
-            self._off(care.pidfd)
-            os.close(care.pidfd)
+        if care is not None:
+            self._let_go(care)
         records.remove(self._lab_dir, *key)
         if self._root:
             cgroups.remove(f"{self._root}/{self._lab}/{key[0]}/{key[1]}")
@@ -255,41 +277,42 @@ class Server:
                 return
             if not pid:
                 return
-            code = os.waitstatus_to_exitcode(status)
             for care in list(self._cares.values()):
                 if care.record.pid == pid:
-                    self._has_ended(care, code if code >= 0 else 128 - code)
+                    self._has_ended(care, _code(status))
 
     def _has_ended(self, care: Care, code: int | None) -> None:
-        record = care.record
-        left = members.members(self._group(record), record)
+        self._let_go(care)
+        left = self._members(care)
         if left and code == 0 and not care.ending:
             self._follow(care, left[0])  # it went into the background: what it left is the daemon
             return
-        if left:
-            self._end_all(care)
-            self._after(ENDING, lambda: self._wait_for_the_rest(care, code, time.monotonic() + 5))
-            return
-        self._is_over(care, code)
+        until = time.monotonic() + HANGING
+        if care.ending:  # what it has left is asked as well, and has the rest of its grace
+            until += float(care.record.spec.get("grace", 5.0))
+            for pid in left:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, _stop_signal(care.record))
+        self._wait_for_the_rest(care, code, until)
 
     def _wait_for_the_rest(self, care: Care, code: int | None, until: float) -> None:
-        record = care.record
-        if members.members(self._group(record), record) and time.monotonic() < until:
-            self._end_all(care)
-            self._after(ENDING, lambda: self._wait_for_the_rest(care, code, until))
+        if not self._members(care) or time.monotonic() > until:
+            self._is_over(care, code)
             return
-        self._is_over(care, code)
+        if not care.ending:
+            self._end_all(care)
+        self._after(ENDING, lambda: self._wait_for_the_rest(care, code, until))
 
     def _is_over(self, care: Care, code: int | None) -> None:
         record = care.record
-        was_steady = time.monotonic() - care.begun > STEADY
+        tries = 0 if time.monotonic() - care.begun > STEADY else care.tries
         record.pid = record.ticks = 0
         record.code = code
         answers, care.answers = care.answers, []
         if record.wanted and self._again(record):
             record.restarts += 1
             self._set(care, "waiting", wanted=True)
-            tries = 0 if was_steady else record.restarts - 1
+            care.tries = tries + 1
             attempt = care.attempt
             delay = min(FIRST_DELAY * 2 ** min(tries, 10), LONGEST_DELAY)
             self._after(delay, lambda: self._restart(care, attempt))
@@ -322,7 +345,7 @@ class Server:
             self._restart(care, care.attempt)
 
     def _follow(self, care: Care, pid: int) -> None:
-        """Its end will be seen, if not its exit code."""
+        """Its end will be seen, if not always its exit code."""
         record = care.record
         try:
             fd = os.pidfd_open(pid)
@@ -333,18 +356,21 @@ class Server:
         record.pid, record.ticks = pid, records.start_ticks(pid)
         self._write(care)
         care.pidfd = fd
+        self._on(fd, lambda: self._has_been_followed(care, pid))
 
-        def ended() -> None:
-            self._off(fd)
-            os.close(fd)
+    def _has_been_followed(self, care: Care, pid: int) -> None:
+        """To its end. Its code is known where it has become a child of this supervisor."""
+        code = None
+        with suppress(ChildProcessError):
+            reaped, status = os.waitpid(pid, os.WNOHANG)
+            code = _code(status) if reaped else None
+        self._has_ended(care, code)
+
+    def _let_go(self, care: Care) -> None:
+        if care.pidfd >= 0:
+            self._off(care.pidfd)
+            os.close(care.pidfd)
             care.pidfd = -1
-            with suppress(ChildProcessError):
-                if os.waitpid(pid, os.WNOHANG)[0] != pid:
-                    return
-            if record.pid == pid:
-                self._has_ended(care, None)
-
-        self._on(fd, ended)
 
     # logs and records
 
@@ -384,6 +410,16 @@ class Server:
             records.write(self._lab_dir, care.record)
 
 
+def _stop_signal(record: Record) -> int:
+    return int(getattr(signal, f"SIG{record.spec.get('stop', 'TERM')}"))
+
+
+def _code(status: int) -> int:
+    """Of a wait status; 128 + number for a signal."""
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
+
+
 class _Client:
     """A connection: requests in, answers out, each a line."""
 
@@ -416,8 +452,12 @@ class _Client:
 
 
 def main(words: list[str]) -> None:
-    """``LAB STATE NETNS CGROUPS FD``; ``FD`` is told when requests can come."""
-    lab, state, netns, root, tell = words
+    """``LAB STATE NETNS CGROUPS TELL LOCK``: TELL is told when requests can come.
+
+    LOCK is held, and nothing else is done with it.
+    """
+    lab, state, netns, root, tell, lock = words
+    os.set_inheritable(int(lock), False)
     os.chdir(f"{state}/{lab}")
     libc.become_subreaper()
     for number in (signal.SIGINT, signal.SIGHUP):
@@ -434,6 +474,7 @@ def main(words: list[str]) -> None:
     with suppress(FileNotFoundError):
         os.unlink(records.SOCKET)
     listener.bind(records.SOCKET)
+    os.chmod(records.SOCKET, 0o600)  # whoever may ask it can become root
     listener.listen(64)
     listener.setblocking(False)
     server = Server(lab, state, netns, root)
