@@ -37,7 +37,7 @@ FAILURES: dict[str, Failure] = {
 
 
 class Stubborn(ModelKernel):
-    """Refuses its n-th step once; ``at_once`` or, as a kernel that is sent batches, at the flush.
+    """Refuses the steps of some places in its life; ``at_once`` or, as a kernel that is sent batches, at the flush.
 
     In a batch the steps behind the refused one are still tried.
     """
@@ -46,7 +46,7 @@ class Stubborn(ModelKernel):
         super().__init__()
         if held is not None:
             self.held, self._on, self.ran = dict(held.held), dict(held._on), list(held.ran)
-        self.refuses = -1
+        self.refuses: set[int] = set()
         self.failure: Failure = FAILURES["a refusal"]
         self.at_once = True
         self._steps = 0
@@ -56,7 +56,7 @@ class Stubborn(ModelKernel):
     def begin(self, token: object) -> None:
         super().begin(token)
         self._steps += isinstance(token, Step)
-        self._is_refused = isinstance(token, Step) and self._steps == self.refuses
+        self._is_refused = isinstance(token, Step) and self._steps in self.refuses
         if self._is_refused and self.at_once:
             self._is_refused = False
             raise self.failure(token)
@@ -151,7 +151,7 @@ def test_after_a_failure_at_any_step_all_is_as_before(
         directory = tmp_path / str(place)
         directory.mkdir()
         writer, kernel = journal_of(directory, start), Stubborn(before)
-        kernel.refuses, kernel.at_once, kernel.failure = place, at_once, FAILURES[why]
+        kernel.refuses, kernel.at_once, kernel.failure = {place}, at_once, FAILURES[why]
         failure = go(kernel, writer, start, plan)
         writer.close()
         if failure is None:  # a step that does nothing to this kernel
@@ -231,6 +231,28 @@ def test_whoever_asks_to_stop_finds_all_as_before(
 
 # a second refusal, on the way back
 
+RING, CHAIN = inventory(LABS["static ring"]), inventory(LABS["static chain"])
+
+
+@pytest.mark.usefixtures("batches")
+@pytest.mark.parametrize("at_once", [True, False], ids=["at once", "at the flush"])
+@pytest.mark.parametrize(("start", "wanted"), [(START, WANTED), (RING, CHAIN)])
+def test_what_is_refused_only_once_on_the_way_back_is_done_all_the_same(
+    start: Inventory, wanted: Inventory, at_once: bool, tmp_path: Path
+) -> None:
+    plan, before = diff(start, wanted), built(start)
+    for later in range(1, 60, 3):
+        directory = tmp_path / str(later)
+        directory.mkdir()
+        writer, kernel = journal_of(directory, start), Stubborn(before)
+        kernel.refuses, kernel.at_once = {len(plan), len(plan) + later}, at_once
+        failure = go(kernel, writer, start, plan)
+        writer.close()
+        assert failure is not None
+        assert getattr(failure, "__notes__", []) == []
+        assert kernel.held == before.held
+        assert told(directory).inventory == start
+
 
 class Clinging(Stubborn):
     """Gives nothing of one kind away: ``("address",)``, or one thing."""
@@ -247,7 +269,7 @@ class Clinging(Stubborn):
 def clinging(tmp_path: Path, says: Exception) -> tuple[Clinging, Exception]:
     """The router's namespace cannot be taken away again, after one of the last steps failed."""
     kernel, writer = Clinging(), journal_of(tmp_path, Inventory())
-    kernel.refuses, kernel.clings, kernel.says = len(FROM_NOTHING), ("ns", "l.gw"), says
+    kernel.refuses, kernel.clings, kernel.says = {len(FROM_NOTHING)}, ("ns", "l.gw"), says
     failure = go(kernel, writer, Inventory(), FROM_NOTHING)
     writer.close()
     assert failure is not None
