@@ -140,6 +140,8 @@ def up(ground: Ground, wanted: Wanted) -> Done:
     with writing(ground, wanted.lab, wanted) as (writer, found, kernel):
         _refuse_another_file(found, wanted)
         away, way = _road(ground, found, wanted.inventory)
+        if found is not None:
+            _refuse_from_inside(ground, _leaving(found, (*away, *way.plan)))
         refusals = clear(kernel, writer, away)
         if refusals:
             raise KernelRefused(f"what was left cannot be cleared: {'; '.join(refusals)}")
@@ -168,6 +170,12 @@ def _revive(kernel: Kernel, inventory: Inventory) -> None:
             kernel.begin(resource)
             resource.create(kernel)
     kernel.flush()
+
+
+def _leaving(found: Journal, plan: Plan) -> dict[str, int]:
+    """The namespaces that a plan takes down, and their inodes."""
+    gone = {s.subject.ns for s in plan if s.subject.stage == Stage.NAMESPACE and not s.after}
+    return {ns: inode for ns, inode in found.inodes.items() if ns in gone}
 
 
 def _refuse_another_file(found: Journal | None, wanted: Wanted) -> None:
@@ -209,7 +217,7 @@ def down(ground: Ground, lab: str, *, wait: bool = False) -> Done:
         if found is None:
             writer.remove()
             return Done(lab, Road(Inventory(), (), True), notes=(_why_nothing(known),))
-        _refuse_from_inside(ground, found)
+        _refuse_from_inside(ground, found.inodes)
         everything = clearing(found.inventory, _doubtful(found), found.inventory.keys())[0]
         refusals = clear(kernel, writer, everything)
         if refusals:
@@ -239,8 +247,8 @@ def _why_nothing(journal: bytes | None) -> str:
     return ANOTHER_BOOT if journal and journals.read(journal) else NOTHING_MADE
 
 
-def _refuse_from_inside(ground: Ground, found: Journal) -> None:
-    inside = ground.machine.stands_in(found.inodes)
+def _refuse_from_inside(ground: Ground, inodes: Mapping[str, int]) -> None:
+    inside = ground.machine.stands_in(inodes)
     if inside:
         raise UsageError(
             f"this shell runs in {inside}, which is to be taken down",

@@ -17,8 +17,8 @@ import pytest
 
 from netlab.kernel import processes
 from tests.live.conftest import Write
-from tests.live.life import journal, namespaces, nothing_of, numbers, seen
-from tests.live.world import NETLAB, Said, done, eventually, inside, netlab, program, tool
+from tests.live.life import namespaces, nothing_of, numbers, seen
+from tests.live.world import NETLAB, Said, done, eventually, inside, netlab, tool
 
 TEXT = """\
 routing: static
@@ -80,20 +80,6 @@ def test_a_deleted_namespace_is_healed(file: Path, lab: str, gone: list[str]) ->
     for node in gone:
         tool("ip", "netns", "del", f"{lab}.{node}")
     done("down", lab)
-    assert nothing_of(lab)
-
-
-def test_deleted_namespaces_are_swept(file: Path, lab: str) -> None:
-    before = seen(lab)
-    tool("ip", "netns", "del", f"{lab}.sw")
-    swept = program("gc")
-    assert f"{lab}: sw deleted by hand; swept, `netlab up {file}` brings it back" in swept.out
-    assert lab not in program("gc").out
-    done("up", file)
-    assert seen(lab) == before
-    for ns in namespaces(lab):
-        tool("ip", "netns", "del", ns)
-    assert f"{lab}: its namespaces were deleted by hand; the rest is swept" in program("gc").out
     assert nothing_of(lab)
 
 
@@ -231,45 +217,10 @@ def test_down_from_inside_is_refused(file: Path, lab: str) -> None:
     assert "is unchanged" in done("up", file)
 
 
-def test_a_journal_of_another_boot_is_swept(file: Path, lab: str) -> None:
-    raw = journal(lab)
-    done("down", lab)
-    header, rest = raw.split(b"\n", 1)
-    old = json.dumps({**json.loads(header), "boot": "another"}).encode() + b"\n" + rest
-    left_by_another_boot(lab, old)
-    assert f"{lab}: the machine has been started anew since; its files are swept" in (
-        program("gc").out
-    )
-    assert nothing_of(lab)
-    left_by_another_boot(lab, old)
-    assert "the machine has been started anew since" in done("down", lab)
-    assert nothing_of(lab)
-    left_by_another_boot(lab, old)
-    done("up", file)
-    assert inside(lab, "a", "ping", "-c1", "-W2", "gw").code == 0
-
-
-def left_by_another_boot(lab: str, raw: bytes) -> None:
-    place = Path("/run/netlab", lab)
-    (place / "nodes").mkdir(parents=True, mode=0o755)
-    (place / "hosts").write_text("")
-    (place / "journal").write_bytes(raw)
-
-
-def test_half_built_labs_are_named(file: Path, lab: str) -> None:
-    place = Path("/run/netlab", lab, "journal")
-    place.write_bytes(b"".join(place.read_bytes().splitlines(keepends=True)[:-1]))
-    said = f"{lab}: left half-built; `netlab up` finishes it, `netlab down {lab}` clears it"
-    assert said in program("gc").out
-    done("up", file)
-    assert lab not in program("gc").out
-
-
-def test_a_start_cut_short_is_told(file: Path, lab: str) -> None:
-    done("down", lab)
-    place = Path("/run/netlab", lab)
-    place.mkdir(parents=True, mode=0o755)
-    (place / "journal").write_bytes(b'{"format": 1, "la')
-    words = "its start was cut short before anything was made"
-    assert words in program("gc").out
-    assert nothing_of(lab)
+def test_a_change_from_inside_of_what_goes_is_refused(file: Path, lab: str) -> None:
+    file.write_text(TEXT.replace("  a: {", "  b: {").replace("[a, sw]", "[b, sw]"))
+    said = inside(lab, "a", *NETLAB, "up", str(file))
+    assert (said.code, said.out) == (2, "")
+    assert f"this shell runs in {lab}.a, which is to be taken down" in said.err
+    assert inside(lab, "gw", *NETLAB, "up", str(file)).code == 0
+    assert namespaces(lab) == [f"{lab}.b", f"{lab}.gw", f"{lab}.sw"]

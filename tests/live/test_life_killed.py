@@ -36,7 +36,7 @@ nodes:
 links: [[h1, sw], [h2, sw], {endpoints: ["gw:lan", sw], mtu: 1400}]
 """
 
-ROUNDS = 25
+ROUNDS = 10
 
 ROOMS = (f"{ROOT}/netlab/lab/", f"{ROOT}/netlab/kernel/")
 

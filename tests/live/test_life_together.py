@@ -5,6 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from tests.live.conftest import Write
 from tests.live.life import nothing_of, seen, start
 from tests.live.world import Said, done, eventually, program
@@ -35,7 +37,10 @@ def test_six_processes_bring_labs_up_and_down(write: Write, lab: str, tmp_path: 
     assert [name for name in labs if not nothing_of(name)] == []
 
 
-def test_of_two_at_once_one_is_told_who_is_at_it(write: Write, lab: str, tmp_path: Path) -> None:
+def test_of_two_at_once_one_is_told_who_is_at_it(
+    write: Write, lab: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NETLAB_STATE", str(tmp_path / "state"))  # gc looks at all labs there are
     begun = tmp_path / "begun"
     line = f"touch {begun}; while test -e {begun}; do sleep .05; done"
     file = write(TEXT.format(lab=lab, exec=f'"{line}"'))
@@ -53,6 +58,7 @@ def test_of_two_at_once_one_is_told_who_is_at_it(write: Write, lab: str, tmp_pat
     before = seen(lab)
     assert "is unchanged" in done("up", file)
     assert seen(lab) == before
+    done("down", lab)
 
 
 def test_two_at_once_end_in_one_lab(write: Write, lab: str) -> None:
