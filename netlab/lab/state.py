@@ -41,7 +41,8 @@ def read_journal(state: str, lab: str) -> bytes | None:
     try:
         _check(state)
         _check(f"{state}/{lab}")
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe is not waited for
+        # without blocking: a pipe in its place is not waited for
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
         fd = os.open(f"{state}/{lab}/{JOURNAL}", flags)
     except FileNotFoundError:
         return None

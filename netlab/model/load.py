@@ -6,12 +6,11 @@ what lies behind them can be checked as well.
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from netlab.errors import Problem
+from netlab.model.growing import growing
 from netlab.model.merge import Origins
 from netlab.model.reader import Reader
 from netlab.model.sentences import Wrong, shown
@@ -45,32 +44,25 @@ def load(
     nodes: Mapping[str, type[Node]],
     devices: Mapping[str, type[Interface]],
     links: Mapping[str, type[Link]],
+    told: Callable[[object], object] = lambda data: None,
 ) -> Loaded:
-    """``nodes``, ``devices`` and ``links`` are the kinds there are, with their settings."""
-    with _no_collection():
-        return _load(text, file, nodes, devices, links)
+    """``nodes``, ``devices`` and ``links`` are the kinds there are, with their settings.
 
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """While a tree grows nothing of it is garbage; to look takes a fourth of the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
+    ``told`` gets the plain data of the file before it is checked, which takes a while.
+    """
+    with growing():
+        source = parse(text)
+        told(source.data)
+        return _load(source, file, nodes, devices, links)
 
 
 def _load(
-    text: bytes | str,
+    source: Source,
     file: str,
     nodes: Mapping[str, type[Node]],
     devices: Mapping[str, type[Interface]],
     links: Mapping[str, type[Link]],
 ) -> Loaded:
-    source = parse(text)
     faults = [Problem(f.line, f.column, "", f.message, f.hint) for f in source.faults]
     reader = Reader(nodes, devices, links)
     topology = None

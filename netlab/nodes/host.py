@@ -105,6 +105,8 @@ class _Reach(NamedTuple):
 
 def _routes(node: Node, site: Site) -> Iterator[tuple[int, network.Route]]:
     """What leads straight to a device comes first: others' gateways may be reached by it."""
+    if not node.routes:
+        return
     reaches = [_Reach(a.network, n.name, _key(n, str(a))) for n in site.nics for a in n.addresses]
     placed = sorted(enumerate(node.routes), key=lambda found: found[1].via is not None)
     for place, route in placed:

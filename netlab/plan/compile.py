@@ -8,6 +8,7 @@ from typing import Protocol
 
 from netlab.devices import DeviceKind
 from netlab.links import LinkKind
+from netlab.model.growing import growing
 from netlab.model.site import Nic, Path
 from netlab.model.topology import Topology
 from netlab.nodes import NodeKind
@@ -43,6 +44,7 @@ class Compiled:
     """What is asked for again: where, where first, and what."""
 
 
+@growing()
 def compile_topology(topology: Topology, kinds: Kinds, directory: str = "") -> Compiled:
     """``directory`` is where the file lies: its processes start there."""
     wiring = wire(topology, kinds.nodes, kinds.devices)

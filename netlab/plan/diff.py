@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from netlab.model.growing import growing
 from netlab.resources import Inventory, Key, Resource, Stage
 
 
@@ -31,6 +32,7 @@ class Step:
 Plan = tuple[Step, ...]
 
 
+@growing()
 def diff(current: Inventory, desired: Inventory) -> Plan:
     """Take down what is in the way, then change and build what is missing, foundations first."""
     fallen = {k for k, r in current.items() if k not in desired or not _stays(r, desired[k])}

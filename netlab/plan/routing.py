@@ -11,7 +11,6 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import ip_network
-from itertools import chain
 from typing import NamedTuple, TypeAlias
 
 from netlab.resources.network import Hop
@@ -24,6 +23,9 @@ Groups: TypeAlias = tuple[tuple[tuple[Hop, ...], tuple[str, ...]], ...]
 
 EVERYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 WIDTH = {4: 32, 6: 128}
+
+MOST_SETS = 20_000
+"""Of prefixes, whose runs are kept: some megabytes."""
 
 
 class Attachment(NamedTuple):
@@ -263,14 +265,13 @@ class _Prefixes:
             return tuple(text for run in _runs(bits) for text in self._cover(*run, walls))
         found = self._sets.get(bits)
         if found is None:
-            runs = _runs(bits)
-            found = self._sets[bits] = tuple(chain.from_iterable(map(self._whole_cover, runs)))
-        return found
-
-    def _whole_cover(self, run: _Run) -> tuple[str, ...]:
-        found = self._covers.get(run)
-        if found is None:
-            found = self._covers[run] = tuple(self._cover(*run, ()))
+            covers, texts = self._covers, list[str]()
+            for run in _runs(bits):
+                cover = covers.get(run)
+                if cover is None:
+                    cover = covers[run] = tuple(self._cover(*run, ()))
+                texts += cover
+            found = self._sets[bits] = tuple(texts)
         return found
 
     def _cover(self, at: int, end: int, walls: Sequence[_Run]) -> Iterator[str]:
@@ -307,7 +308,7 @@ class _Prefixes:
         return str(ip_network(span))
 
 
-def _runs(bits: int) -> Iterator[_Run]:
-    """Where bits follow each other."""
-    for match in re.finditer("1+", bin(bits)[:1:-1]):
-        yield match.span()
+@lru_cache(maxsize=MOST_SETS)
+def _runs(bits: int) -> tuple[_Run, ...]:
+    """Where bits follow each other. Often the same sets for both families, so they are kept."""
+    return tuple(match.span() for match in re.finditer("1+", bin(bits)[:1:-1]))
