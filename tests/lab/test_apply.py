@@ -37,9 +37,10 @@ FAILURES: dict[str, Failure] = {
 
 
 class Stubborn(ModelKernel):
-    """Refuses the steps of some places in its life; ``at_once`` or, as a kernel that is sent batches, at the flush.
+    """Refuses the steps of some places in its life.
 
-    In a batch the steps behind the refused one are still tried.
+    ``at_once`` or, as a kernel that is sent batches, at the flush: then the steps behind the
+    refused one are still tried.
     """
 
     def __init__(self, held: ModelKernel | None = None) -> None:
