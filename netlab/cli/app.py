@@ -10,7 +10,7 @@ import typer
 
 from netlab.cli.main import installed_version
 from netlab.cli.which import lab_name, no_such_lab, nodes_of, renderer, state_directory
-from netlab.errors import Interrupted, LabNotFound, NetlabError, TopologyError, UsageError
+from netlab.errors import Interrupted, NetlabError, TopologyError, UsageError
 
 if TYPE_CHECKING:
     from netlab.lab.lifecycle import Done
@@ -101,26 +101,25 @@ def up(
     if dry_run:
         _plan(file, json)
         return
-    from netlab.cli.work import ground, located, read
+    from netlab.cli.work import ahead, ground, located, read
     from netlab.lab import lifecycle
     from netlab.lab.interrupt import watched
     from netlab.lab.portrait import portrait
     from netlab.render.progress import progress
 
-    topology = read(file)
     with watched() as stop, progress(not json) as tell:
         here = ground(stop, tell)
         try:
+            topology = read(file, ahead(here, file))
             done = lifecycle.up(here, topology.wanted)
         except NetlabError as failure:
             raise located(failure, topology) from None
-    found = lifecycle.read(here, topology.wanted.lab)
-    if found is None:
-        raise LabNotFound(f"{topology.wanted.lab} was taken down while it came up")
+        finally:
+            here.machine.close()
     running = here.machine.processes(topology.wanted.lab)
-    picture = portrait(
-        found.header, found.summary, found.inventory, found.inodes, running=running
-    )
+    known = done.known
+    assert known is not None, "a lab that came up has a journal"
+    picture = portrait(known.header, known.summary, known.inventory, known.inodes, (), running)
     renderer(json).up(done, picture)
 
 

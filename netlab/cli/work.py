@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from netlab.plan.compile import Compiled
 
 
+MANY_NODES = 50
+"""Below that nothing is won by beginning early."""
+
 STDIN = "/dev/stdin"
 """The file that is meant by `-`."""
 
@@ -49,8 +52,11 @@ class Read:
     wanted: Wanted
 
 
-def read(file: str) -> Read:
-    """Raises TopologyError with everything that is wrong, UsageError where there is no file."""
+def read(file: str, told: Callable[[object], object] = lambda data: None) -> Read:
+    """Raises TopologyError with everything that is wrong, UsageError where there is no file.
+
+    ``told``: see ``netlab.model.load.load``.
+    """
     from hashlib import blake2b
 
     from netlab.lab.lifecycle import Wanted
@@ -67,6 +73,7 @@ def read(file: str) -> Read:
         nodes={name: kind.settings for name, kind in kinds.nodes.items()},
         devices={name: kind.settings for name, kind in kinds.devices.items()},
         links={name: kind.settings for name, kind in kinds.links.items()},
+        told=told,
     )
     problems = list(loaded.problems)
     topology = loaded.topology
@@ -104,6 +111,26 @@ def _text(file: str) -> bytes:
             return source.read(4 * MOST_BYTES)
     except OSError as problem:
         raise UsageError(f"{file}: {problem.strerror}") from None
+
+
+def ahead(ground: Ground, file: str) -> Callable[[object], None]:
+    """For ``read``: where a new lab of many nodes is meant, their namespaces are begun with."""
+    import re
+
+    from netlab.lab.state import read_journal
+    from netlab.model.words import LAB_NAME
+
+    def told(data: object) -> None:
+        whole = data if isinstance(data, dict) else {}
+        nodes = whole.get("nodes")
+        name = whole.get("name") or os.path.splitext(os.path.basename(file))[0]
+        count = len(nodes) if isinstance(nodes, dict) else 0
+        if count < MANY_NODES or not re.fullmatch(LAB_NAME, str(name)):
+            return
+        if read_journal(ground.state, name) is None:
+            ground.machine.foresee(count)
+
+    return told
 
 
 def located(failure: Exception, read: Read) -> Exception:

@@ -14,6 +14,7 @@ from netlab.kernel import enter, libc, names
 from netlab.kernel.port import Kernel, Running
 
 if TYPE_CHECKING:
+    from netlab.kernel.fresh import Stock
     from netlab.kernel.namespaces import Namespaces
     from netlab.kernel.supervisor.record import Record
 
@@ -27,6 +28,19 @@ class LinuxMachine:
     def __init__(self, state: str = enter.STATE, netns: str = enter.NETNS) -> None:
         self._state = state
         self._netns = netns
+        self._stock: Stock | None = None
+
+    def foresee(self, namespaces: int) -> None:
+        """So many will be asked for: a thread begins to make them. ``close`` ends those left."""
+        from netlab.kernel.fresh import Stock
+
+        if os.geteuid() == 0 and self._stock is None:
+            self._stock = Stock(namespaces)
+
+    def close(self) -> None:
+        stock, self._stock = self._stock, None
+        if stock is not None:
+            stock.close()
 
     def admit(self) -> None:
         if os.geteuid() != 0:
@@ -42,7 +56,13 @@ class LinuxMachine:
         from netlab.kernel.netlink import NetlinkKernel
 
         names.prepare_directory(self._netns, self._state)
-        kernel = NetlinkKernel(lab, state=self._state, netns=self._netns, should_stop=should_stop)
+        kernel = NetlinkKernel(
+            lab,
+            state=self._state,
+            netns=self._netns,
+            should_stop=should_stop,
+            stock=self._stock,
+        )
         try:
             yield kernel
         finally:

@@ -4,58 +4,60 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from socket import socket
 
 from netlab.errors import KernelRefused
-from netlab.kernel import baseline, names, processes
+from netlab.kernel import names, processes
+from netlab.kernel.fresh import Fresh, Stock, most_fresh
+from netlab.kernel.wire import open_socket
 from netlab.kernel.worker import Worker
-
-MOST_OPEN = 200
-
-_OTHER_FILES = 48
-
-
-def most_open() -> int:
-    """How many namespaces may be held open at once, beside all else that this process has open."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(2, min(MOST_OPEN, soft - _OTHER_FILES))
 
 
 class Namespaces:
-    """What the worker's thread does with namespaces; every method but ``own`` runs there."""
+    """What the worker's threads do with namespaces; every method but ``own`` runs there."""
 
-    def __init__(self, directory: str, worker: Worker) -> None:
+    def __init__(self, directory: str, worker: Worker, stock: Stock | None = None) -> None:
         self._directory = directory
         self._worker = worker
+        self._stock = stock
         self._inodes: dict[str, int] = {}
-        self._nameless: dict[str, int] = {}
-        self._sysctls: dict[str, str] | None = None
+        self._fresh: dict[str, Fresh] = {}
+        self._sysctls: Mapping[str, str] | None = None
+        self._most = most_fresh()
 
     def own(self, inodes: Mapping[str, int]) -> None:
         self._inodes.update(inodes)
+        for ns, inode in inodes.items():
+            if ns in self._fresh and self._fresh[ns].inode != inode:
+                self._let_go(ns)
 
     def make(self, wanted: Iterable[str]) -> dict[str, int]:
         """Fresh and nameless, each with the baseline's sysctls; their inodes."""
         return {name: self._make(name) for name in wanted}
 
     def _make(self, name: str) -> int:
-        if name in self._nameless:  # a first try went wrong before it was named
-            os.close(self._nameless.pop(name))
-        self._nameless[name] = fd = self._worker.unshare()
-        if self._sysctls is None:
-            self._sysctls = baseline.differing()
-        for sysctl, value in self._sysctls.items():
-            baseline.write(sysctl, value)
-        self._inodes[name] = inode = os.fstat(fd).st_ino
-        return inode
+        self._let_go(name)  # a first try went wrong before it was named
+        if len(self._fresh) >= self._most:  # it has its name, and is entered by that from now on
+            self._let_go(next(iter(self._fresh)))
+        fresh = self._stock.take() if self._stock else None
+        if fresh is None:
+            with self._worker.elsewhere():
+                fresh = Fresh(self._sysctls)
+        self._sysctls = fresh.sysctls
+        self._fresh[name] = fresh
+        self._inodes[name] = fresh.inode
+        return fresh.inode
+
+    def _let_go(self, ns: str) -> None:
+        if ns in self._fresh:
+            self._fresh.pop(ns).close()
 
     def name(self, ns: str) -> None:
         """Raises KernelRefused where somebody else has a namespace of that name."""
-        fd = self._nameless.pop(ns)
         try:
-            names.mount_name(self._directory, ns, fd)
+            names.mount_name(self._directory, ns, self._fresh[ns].fd)
         except FileExistsError as problem:
             raise KernelRefused(
                 "the kernel refused: File exists [EEXIST]",
@@ -63,8 +65,6 @@ class Namespaces:
                 said="File exists",
                 hint=f"somebody else made that one; `ip netns del {ns}` if nobody needs it",
             ) from problem
-        finally:
-            os.close(fd)
 
     def take(self, wanted: Collection[str]) -> None:
         """End the processes inside, then take the names away, of those that are the lab's."""
@@ -77,6 +77,7 @@ class Namespaces:
             names.take_name(self._directory, ns)
         for ns in known:
             names.take_unfinished(self._directory, ns)
+            self._let_go(ns)
 
     def is_ours(self, ns: str) -> bool:
         inode = names.inode_of(self._directory, ns)
@@ -84,6 +85,8 @@ class Namespaces:
 
     def open(self, ns: str) -> int:
         """Raises FileNotFoundError where it is gone, KernelRefused where it is not the lab's."""
+        if ns in self._fresh:
+            return os.dup(self._fresh[ns].fd)
         fd = os.open(f"{self._directory}/{ns}", os.O_RDONLY | os.O_CLOEXEC)
         if os.fstat(fd).st_ino == self._inodes.get(ns):
             return fd
@@ -104,8 +107,17 @@ class Namespaces:
             os.close(fd)
         yield
 
+    @contextmanager
+    def socket(self, ns: str) -> Iterator[socket]:
+        """One that speaks to it; the thread may have to go there, and then stays."""
+        fresh = self._fresh.get(ns)
+        if fresh is not None:
+            yield fresh.socket
+            return
+        with self.inside(ns), open_socket() as sock:
+            yield sock
+
     def close(self) -> None:
         """Those that never got a name end here."""
-        for fd in self._nameless.values():
-            os.close(fd)
-        self._nameless.clear()
+        for ns in list(self._fresh):
+            self._let_go(ns)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from socket import socket
 from typing import TypeVar
 
 from netlab.errors import CommandFailed, KernelRefused
 from netlab.kernel import addresses, baseline, enter, ethtool, links, programs, routes, tuntap
+from netlab.kernel.fresh import Stock, most_fresh, most_open, raise_limit
 from netlab.kernel.indexes import Indexes
-from netlab.kernel.namespaces import Namespaces, most_open
+from netlab.kernel.namespaces import Namespaces
 from netlab.kernel.options import OPTIONS
 from netlab.kernel.port import NextHop, Options, VethEnd
 from netlab.kernel.queues import (
@@ -30,9 +31,12 @@ from netlab.kernel.queues import (
     send,
 )
 from netlab.kernel.wire import open_socket
-from netlab.kernel.worker import Worker
+from netlab.kernel.worker import Job, Worker
 
 RunT = TypeVar("RunT", Nodes, Links, Names, Turn, Commands)
+
+FEW = 8
+"""Namespaces that are not worth two threads."""
 
 SAID_LINES = 20
 """How much of a failed command's output is worth showing."""
@@ -48,12 +52,15 @@ class NetlinkKernel:
         state: str = enter.STATE,
         netns: str = enter.NETNS,
         should_stop: Callable[[], bool] = lambda: False,
+        stock: Stock | None = None,
     ) -> None:
+        """``stock`` holds namespaces made ahead; it is closed by whoever made it."""
         self._lab_dir = f"{state}/{lab}"
         self._netns = netns
         self._should_stop = should_stop
         self._worker = Worker()
-        self._namespaces = Namespaces(netns, self._worker)
+        raise_limit()
+        self._namespaces = Namespaces(netns, self._worker, stock)
         self._indexes = Indexes(self._namespaces, self._worker)
         self._inodes: dict[str, int] = {}
         self._programs = programs.Programs(
@@ -61,6 +68,7 @@ class NetlinkKernel:
         )
         self._runs: list[Run] = []
         self._token: object = None
+        self._naming: list[Job[None]] = []
         self._base: socket | None = None
         self._fresh: dict[str, str] = {}
 
@@ -76,8 +84,11 @@ class NetlinkKernel:
     def flush(self) -> None:
         runs, self._runs = self._runs, []
         try:
-            for run in runs:
-                self._do(run)
+            try:
+                for run in runs:
+                    self._do(run)
+            finally:
+                self._all_named()  # also when something else fails: it came first
         except BaseException:
             self._indexes.doubt()  # what was chosen and forgotten ahead may not have come true
             raise
@@ -85,20 +96,26 @@ class NetlinkKernel:
     def _do(self, run: Run) -> None:
         match run:
             case Nodes():
-                self._worker.call(lambda: self._do_nodes(run.ops))
+                self._do_nodes(run.ops)
             case Links():
                 self._worker.call(lambda: self._do_links(run))
+                self._do_nodes(run.after)
             case Names():
-                self._worker.call(lambda: self._do_names(run))
+                self._do_names(run)
             case Turn():
+                self._all_named()
                 self._do_turn(run)
             case Commands():
+                self._all_named()
                 self._do_commands(run.ops)
 
     def insist(self) -> None:
         self._should_stop = lambda: False
 
     # namespaces
+
+    def most_namespaces(self) -> int:
+        return most_fresh()
 
     def make_namespaces(self, names: Sequence[str]) -> Mapping[str, int]:
         try:
@@ -324,13 +341,16 @@ class NetlinkKernel:
     # runs; all but the commands in the worker's thread
 
     def _do_nodes(self, ops: Mapping[str, list[Op]]) -> None:
-        for ns, some in ops.items():
-            if not ns:
-                perform(some, None)
-                continue
+        """Namespaces do not wait for each other; those of the first half are told of first."""
+        nodes = list(ops.items())
+        half = -(-len(nodes) // 2) if len(nodes) > FEW else len(nodes)
+        parts = [part for part in (nodes[:half], nodes[half:]) if part]
+        self._worker.share([lambda part=part: self._do_some(part) for part in parts])  # type: ignore[misc]
+
+    def _do_some(self, nodes: Iterable[tuple[str, list[Op]]]) -> None:
+        for ns, some in nodes:
             try:
-                with self._namespaces.inside(ns):
-                    _in_place(some)
+                self._do_node(ns, some)
             except FileNotFoundError as problem:
                 lasting = next((op for op in some if not op.deletes), None)
                 if lasting is not None:
@@ -339,6 +359,15 @@ class NetlinkKernel:
             except KernelRefused as problem:
                 problem.token = problem.token or some[0].token
                 raise
+
+    def _do_node(self, ns: str, some: Sequence[Op]) -> None:
+        calls = any(callable(op.act) for op in some)
+        messages = any(not callable(op.act) for op in some)
+        with ExitStack() as stack:
+            sock = stack.enter_context(self._namespaces.socket(ns)) if messages else None
+            if calls and ns:
+                stack.enter_context(self._namespaces.inside(ns))
+            perform(some, sock)
 
     def _do_links(self, run: Links) -> None:
         fds: dict[str, int] = {}
@@ -354,7 +383,6 @@ class NetlinkKernel:
             send(ops, base)
         finally:
             _close_all(fds)
-        self._do_nodes(run.after)
 
     def _veth(self, pair: Pair, fds: dict[str, int]) -> Op:
         for ns in (pair.a.ns, pair.b.ns):
@@ -379,15 +407,31 @@ class NetlinkKernel:
         return self._base
 
     def _do_names(self, run: Names) -> None:
-        try:
-            self._namespaces.take(run.take)
-        except OSError as problem:
-            raise refused(Op(run.token, _nothing), *_said(problem)) from problem
-        except KernelRefused as problem:
-            problem.token = run.token
-            raise
-        for op in run.add:
-            perform([op], None)
+        """Names are given while the namespaces are already being filled."""
+        if run.take:
+            self._all_named()
+            try:
+                self._worker.call(lambda: self._namespaces.take(run.take))
+            except OSError as problem:
+                raise refused(Op(run.token, _nothing), *_said(problem)) from problem
+            except KernelRefused as problem:
+                problem.token = run.token
+                raise
+        if run.add:
+            self._naming.append(self._worker.begin(lambda: self._name(run.add)))
+
+    def _name(self, ops: Sequence[Op]) -> None:
+        for op in ops:
+            try:
+                perform([op], None)
+            except KernelRefused as problem:
+                problem.token = problem.token or op.token
+                raise
+
+    def _all_named(self) -> None:
+        naming, self._naming = self._naming, []
+        for job in naming:
+            job.wait()
 
     def _do_turn(self, run: Turn) -> None:
         try:
@@ -431,17 +475,6 @@ class NetlinkKernel:
         with suppress(OSError, ValueError):
             return baseline.read(baseline.any_device(name))
         return ""
-
-
-def _in_place(ops: Sequence[Op]) -> None:
-    if all(callable(op.act) for op in ops):
-        perform(ops, None)
-        return
-    sock = open_socket()
-    try:
-        perform(ops, sock)
-    finally:
-        sock.close()
 
 
 def _close_all(fds: dict[str, int]) -> None:

@@ -41,6 +41,9 @@ class Kernel(Protocol):
         """From here on programs run to their end, whoever asks to stop."""
 
     # namespaces
+    def most_namespaces(self) -> int:
+        """How many ``make_namespaces`` can hold: open files are limited."""
+
     def make_namespaces(self, names: Sequence[str]) -> Mapping[str, int]:
         """Nameless namespaces that die with this process unless named; their inode numbers.
 
@@ -174,6 +177,12 @@ class Machine(Protocol):
 
     def kernel(self, lab: str, should_stop: Callable[[], bool]) -> AbstractContextManager[Kernel]:
         """A kernel to build one lab with."""
+
+    def foresee(self, namespaces: int) -> None:
+        """So many will be asked for soon: what can be done ahead may begin."""
+
+    def close(self) -> None:
+        """Give back what was done ahead and not asked for."""
 
     def standing(self, inodes: Mapping[str, int]) -> frozenset[str]:
         """The namespaces that are still there under their names."""

@@ -118,8 +118,19 @@ class Programs:
         *,
         persist: bool = False,
     ) -> list[dict[str, Any]]:
-        supervisor = self._supervisor()
+        """One that is killed while it is asked has another one asked the same."""
         stop = (lambda: False) if persist else self._should_stop
+        try:
+            return self._ask_one(requests, patience, stop)
+        except KernelRefused as refusal:
+            if isinstance(refusal.__cause__, TimeoutError):
+                raise
+            return self._ask_one(requests, patience, stop)
+
+    def _ask_one(
+        self, requests: Sequence[Mapping[str, Any]], patience: float, stop: Callable[[], bool]
+    ) -> list[dict[str, Any]]:
+        supervisor = self._supervisor()
         try:
             return supervisor.ask(requests, patience=patience, should_stop=stop)
         finally:

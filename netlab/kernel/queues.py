@@ -124,7 +124,7 @@ def _call(op: Op) -> None:
             raise refused(op, number, problem.strerror or str(problem)) from problem
 
 
-NAMES = errno.errorcode | {errno.EOPNOTSUPP: "EOPNOTSUPP"}
+NAMES = {**errno.errorcode, errno.EOPNOTSUPP: "EOPNOTSUPP"}
 """As Linux calls them: Python has two names for this number, and says the other one."""
 
 LACKING = frozenset(

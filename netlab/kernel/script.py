@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count, groupby
 from shlex import join, quote
+from sys import maxsize
 from textwrap import wrap
 from typing import Any, NamedTuple
 
@@ -78,6 +79,9 @@ class ScriptKernel:
 
     def flush(self) -> None:
         """What is written is written."""
+
+    def most_namespaces(self) -> int:
+        return maxsize
 
     def make_namespaces(self, names: Sequence[str]) -> Mapping[str, int]:
         return {name: next(self._numbers) for name in names}

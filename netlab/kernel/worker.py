@@ -1,12 +1,14 @@
-"""One thread that may stand in other namespaces, so that the main thread never has to."""
+"""Threads that may stand in other namespaces, so that the main thread never has to."""
 
 from __future__ import annotations
 
 import os
 import queue
 import threading
-from collections.abc import Callable
-from typing import TypeVar, cast
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Generic, TypeVar
 
 from netlab.errors import KernelRefused
 from netlab.kernel import libc
@@ -16,71 +18,111 @@ T = TypeVar("T")
 DEADLINE = 120.0
 """Seconds one call may take before the kernel counts as hung."""
 
+THREADS = 2
+"""As many as help: what they ask for mostly waits for one lock of the kernel's, the RTNL."""
 
-class Worker:
-    """Runs one job after the other; between jobs it stands in the namespace it came from."""
 
-    def __init__(self) -> None:
-        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="namespaces", daemon=True)
-        self._thread.start()
+class Job(Generic[T]):
+    """Something that a thread does, and how it ends."""
 
-    def call(self, job: Callable[[], T], deadline: float = DEADLINE) -> T:
-        """Run ``job`` in the thread and wait; what it raises is raised here.
+    def __init__(self, act: Callable[[], T]) -> None:
+        self._act = act
+        self._done = threading.Event()
+        self._result: list[T] = []
+        self._failure: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self._result.append(self._act())
+        except BaseException as problem:
+            self._failure = problem
+
+    def end(self) -> None:
+        self._done.set()
+
+    def wait(self, deadline: float = DEADLINE) -> T:
+        """What it returned; what it raised is raised here.
 
         Raises KernelRefused after ``deadline`` seconds: a kernel call hangs, and so does the
         thread, which cannot be ended.
         """
-        done = threading.Event()
-        result: list[object] = []
-        failure: list[BaseException] = []
-
-        def run() -> None:
-            try:
-                result.append(job())
-            except BaseException as problem:
-                failure.append(problem)
-            finally:
-                self._return()
-                done.set()
-
-        self._jobs.put(run)
-        if not done.wait(deadline):
+        if not self._done.wait(deadline):
             raise KernelRefused(
                 f"the kernel has not answered for {deadline:.0f} s",
                 said="no answer",
                 hint="see dmesg; `netlab down` clears the lab once the kernel answers again",
             )
-        if failure:
-            raise failure[0]
-        return cast(T, result[0])
+        if self._failure is not None:
+            raise self._failure
+        return self._result[0]
+
+
+class Worker:
+    """Runs jobs; between two of them a thread stands in the namespace it came from."""
+
+    def __init__(self, threads: int = THREADS) -> None:
+        self._jobs: queue.SimpleQueue[Job[object] | None] = queue.SimpleQueue()
+        self._here = threading.local()
+        self._threads = [
+            threading.Thread(target=self._work, name="namespaces", daemon=True)
+            for _ in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def call(self, act: Callable[[], T], deadline: float = DEADLINE) -> T:
+        """Run it in a thread and wait; see ``Job.wait``."""
+        return self.begin(act).wait(deadline)
+
+    def begin(self, act: Callable[[], T]) -> Job[T]:
+        """Run it in a thread, and do not wait yet."""
+        job = Job(act)
+        self._jobs.put(job)  # type: ignore[arg-type]
+        return job
+
+    def share(self, acts: Sequence[Callable[[], object]], deadline: float = DEADLINE) -> None:
+        """Run all, side by side; raises what the first that failed raised, when all have ended."""
+        until = time.monotonic() + deadline
+        failure: BaseException | None = None
+        for job in [self.begin(act) for act in acts]:
+            try:
+                job.wait(max(0.0, until - time.monotonic()))
+            except BaseException as problem:
+                failure = failure or problem
+        if failure is not None:
+            raise failure
 
     def close(self) -> None:
-        self._jobs.put(None)
+        for _ in self._threads:
+            self._jobs.put(None)
 
     def _work(self) -> None:
-        self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        self._here = True
+        self._here.home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        self._here.is_away = False
         while (job := self._jobs.get()) is not None:
-            job()
-        os.close(self._home)
+            job.run()
+            self._return()
+            job.end()
+        os.close(self._here.home)
 
     def enter(self, fd: int) -> None:
         """Stand in the namespace of ``fd``; only within a job."""
         libc.setns(fd, libc.CLONE_NEWNET)
-        self._here = False
+        self._here.is_away = True
 
     def unshare(self) -> int:
         """Stand in a fresh namespace; an fd of it."""
         libc.unshare(libc.CLONE_NEWNET)
-        self._here = False
+        self._here.is_away = True
         return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
-    def home(self) -> int:
-        """An fd of the namespace the thread came from."""
-        return self._home
+    @contextmanager
+    def elsewhere(self) -> Iterator[None]:
+        """What the job calls moves its thread into another namespace."""
+        self._here.is_away = True
+        yield
 
     def _return(self) -> None:
-        if not self._here:
-            libc.setns(self._home, libc.CLONE_NEWNET)
-            self._here = True
+        if self._here.is_away:
+            libc.setns(self._here.home, libc.CLONE_NEWNET)
+            self._here.is_away = False

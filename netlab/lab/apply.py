@@ -7,7 +7,6 @@ from contextlib import suppress
 from typing import Protocol
 
 from netlab.errors import CommandFailed, Interrupted, NetlabError
-from netlab.kernel.namespaces import most_open
 from netlab.kernel.port import Kernel
 from netlab.lab.journal import reached
 from netlab.lab.state import UNWRITABLE
@@ -15,8 +14,11 @@ from netlab.plan.diff import Plan, Step, diff
 from netlab.resources import Inventory, Key, Resource
 from netlab.resources.base import Stage
 
-BATCH = 500
+BATCH = 2000
 """Steps: few enough to stop soon when asked to, many enough for large sends."""
+
+MOST_NAMESPACES = 500
+"""In one batch: each takes as long as ten other steps."""
 
 Progress = Callable[[int, int], object]
 """Steps done, steps in all."""
@@ -44,7 +46,7 @@ def apply(
     done: list[Step] = []
     doubtful: Plan = ()
     try:
-        for batch in _batches(plan):
+        for batch in _batches(kernel, plan):
             if stop():
                 raise Interrupted("interrupted; everything is as it was before")
             doubtful = batch
@@ -71,7 +73,7 @@ def clear(kernel: Kernel, record: Record, plan: Plan) -> list[str]:
     stop it either, and is raised at the end.
     """
     refused: list[tuple[Step, Exception]] = []
-    for batch in _batches(plan):
+    for batch in _batches(kernel, plan):
         refused += _do_anyhow(kernel, record, batch)
     if refused:
         with suppress(OSError):  # on a full disk the record could say no more than it does
@@ -207,9 +209,9 @@ class _Unrecorded:
         """A journal, if there is one, still names what is gone; taking it down again is done."""
 
 
-def _batches(plan: Plan) -> Iterator[Plan]:
+def _batches(kernel: Kernel, plan: Plan) -> Iterator[Plan]:
     """Each new namespace is held open until it has its name, and open files are limited."""
-    first, namespaces, most = 0, 0, most_open()
+    first, namespaces, most = 0, 0, min(MOST_NAMESPACES, kernel.most_namespaces())
     for place, step in enumerate(plan):
         namespaces += step.subject.stage == Stage.NAMESPACE
         if place - first >= BATCH or namespaces > most:

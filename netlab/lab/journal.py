@@ -109,6 +109,8 @@ class Writer:
 
     def __init__(self, directory: str, header: Header) -> None:
         self._path = f"{directory}/journal"
+        self.inodes: dict[str, int] = {}
+        """Those that it was told of."""
         flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             self._fd = os.open(self._path, flags)
@@ -129,6 +131,7 @@ class Writer:
     def do(self, steps: Iterable[Step], inodes: Mapping[str, int]) -> None:
         batch = [[_dumped(step.before), _dumped(step.after)] for step in steps]
         self._append({**({"inodes": dict(inodes)} if inodes else {}), "do": batch})
+        self.inodes.update(inodes)
 
     def up(self, summary: Summary, file: str, digest: str) -> None:
         self._append({"up": vars(summary), "file": file, "digest": digest})

@@ -64,6 +64,8 @@ class Done:
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
     summary: Summary = field(default_factory=Summary)
+    known: Journal | None = None
+    """What the journal says now, where the lab is up."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ def up(ground: Ground, wanted: Wanted) -> Done:
         if is_same and found is not None:
             _revive(kernel, found.inventory)
         if is_same and found is not None and found.header.digest == wanted.digest:
-            return Done(wanted.lab, way, time.perf_counter() - start, (), _summary(found))
+            return Done(wanted.lab, way, time.perf_counter() - start, (), _summary(found), found)
         try:
             apply(
                 kernel, writer, way.current, way.plan, stop=ground.stop, progress=ground.progress
@@ -160,7 +162,10 @@ def up(ground: Ground, wanted: Wanted) -> Done:
             raise
         summary = _summed_up(wanted, found if not way.is_new else None)
         writer.up(summary, wanted.file, wanted.digest)
-    return Done(wanted.lab, way, time.perf_counter() - start, (), summary)
+        header = Header(wanted.lab, ground.machine.boot, wanted.file, wanted.digest)
+        inodes = {**(found.inodes if found else {}), **writer.inodes}
+        known = Journal(header, wanted.inventory, inodes, (), summary)
+    return Done(wanted.lab, way, time.perf_counter() - start, (), summary, known)
 
 
 def _revive(kernel: Kernel, inventory: Inventory) -> None:

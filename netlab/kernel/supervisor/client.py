@@ -21,7 +21,7 @@ from contextlib import suppress
 from typing import Any
 
 from netlab.errors import KernelRefused
-from netlab.kernel import cgroups
+from netlab.kernel import cgroups, fresh
 from netlab.kernel.supervisor import record as records
 
 START_DEADLINE = 30.0
@@ -256,6 +256,7 @@ def _become(argv: list[str], kept: tuple[int, ...], errors: str) -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        fresh.restore_limit()
         os.dup2(os.open(os.devnull, os.O_RDWR), 0)
         os.dup2(0, 1)
         os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644), 2)

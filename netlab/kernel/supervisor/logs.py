@@ -87,7 +87,7 @@ def _line_start(fd: int, at: int) -> int:
     """The next one from there on, where it is near."""
     if not at:
         return 0
-    return at + os.pread(fd, _CHUNK, at).find(b"\n") + 1
+    return at + max(0, os.pread(fd, _CHUNK, at - 1).find(b"\n"))
 
 
 def _times(log: str) -> str:
@@ -152,7 +152,7 @@ class Reader:
     def take(self, file: str, start: int, end: int) -> None:
         with suppress(FileNotFoundError), open(file, "rb") as opened:
             opened.seek(start)
-            while data := opened.read(min(_CHUNK, end - start)):
+            while data := opened.read(max(0, min(_CHUNK, end - start))):
                 start += len(data)
                 *lines, self._rest = (self._rest + data).split(b"\n")
                 for line in lines:
@@ -165,8 +165,9 @@ class Reader:
         size, old = _size(self._log), _identity(self._old)
         if old != self._known:
             self._known = old
-            skipped = max((s for s, _ in _notes(self._old)), default=0) - _size(self._old)
-            self.take(self._old, max(0, self._at - skipped), _size(self._old))
+            kept = _size(self._old)
+            skipped = max((s for s, _ in _notes(self._old)), default=kept) - kept
+            self.take(self._old, max(0, self._at - skipped), kept)
             self._at = 0
         elif size < self._at:
             return True

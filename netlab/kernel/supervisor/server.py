@@ -155,6 +155,8 @@ class Server:
                 answer({})
             case "hello":
                 answer({})
+            case unknown:
+                answer({"error": f"{unknown!r} is nothing to ask for"})
 
     def _care(self, request: Mapping[str, Any]) -> Care:
         key = request["node"], request["name"]
@@ -428,7 +430,7 @@ class _Client:
         self._rest = b""
 
     def requests(self) -> list[Any] | None:
-        """None at its end."""
+        """None at its end, or when it makes no sense."""
         try:
             data = self._connection.recv(1 << 16)
         except BlockingIOError:
@@ -438,7 +440,10 @@ class _Client:
         if not data:
             return None
         *lines, self._rest = (self._rest + data).split(b"\n")
-        return [json.loads(line) for line in lines]
+        with suppress(ValueError):
+            found = [json.loads(line) for line in lines]
+            return found if all(isinstance(r, dict) and r.keys() >= {"id", "do"} for r in found) else None
+        return None
 
     def answer(self, said: Mapping[str, Any]) -> None:
         with suppress(OSError):  # whoever asked has gone

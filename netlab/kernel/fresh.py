@@ -1,0 +1,130 @@
+"""Namespaces that have no name yet: made one after the other, or ahead of time by a thread.
+
+They end with the process unless they are named.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import resource
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+
+from netlab.kernel import baseline, libc
+from netlab.kernel.wire import open_socket
+
+OTHER_FILES = 48
+"""Open files left to everything else."""
+
+MOST_OPEN = 200
+"""Namespaces held open at once beside the fresh ones."""
+
+SWITCH = 0.0002
+"""Seconds until a thread that computes lets one through that has come back from the kernel."""
+
+
+class Fresh:
+    """A namespace that this process has made, and a socket in it."""
+
+    def __init__(self, sysctls: Mapping[str, str] | None = None) -> None:
+        """Leaves the calling thread in it. Raises OSError."""
+        libc.unshare(libc.CLONE_NEWNET)
+        with ExitStack() as undo:
+            self.socket = undo.enter_context(open_socket())
+            self.fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+            undo.callback(os.close, self.fd)
+            self.inode = os.fstat(self.fd).st_ino
+            self.sysctls = baseline.differing() if sysctls is None else sysctls
+            for name, value in self.sysctls.items():
+                baseline.write(name, value)
+            undo.pop_all()
+
+    def close(self) -> None:
+        os.close(self.fd)
+        self.socket.close()
+
+
+class Stock:
+    """Makes so many namespaces ahead, in a thread of its own, while others do other things."""
+
+    def __init__(self, count: int) -> None:
+        raise_limit()
+        self._left = min(count, most_fresh())
+        self._made: queue.SimpleQueue[Fresh | None] = queue.SimpleQueue()
+        self._is_wanted = True
+        self._before = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH)
+        self._thread = threading.Thread(target=self._work, args=(self._left,), name="stock")
+        self._thread.daemon = True
+        self._thread.start()
+
+    def take(self) -> Fresh | None:
+        """The next one, as soon as it is made; None when there are no more."""
+        if not self._left:
+            return None
+        self._left -= 1
+        fresh = self._made.get()
+        if fresh is None:
+            self._left = 0
+        return fresh
+
+    def close(self) -> None:
+        """Those that nobody took end here."""
+        self._is_wanted = False
+        self._thread.join()
+        sys.setswitchinterval(self._before)
+        with suppress(queue.Empty):
+            while True:
+                fresh = self._made.get_nowait()
+                if fresh is not None:
+                    fresh.close()
+
+    def _work(self, count: int) -> None:
+        sysctls: Mapping[str, str] | None = None
+        with suppress(OSError):  # whoever takes next will make one, and be told
+            for _ in range(count):
+                if not self._is_wanted:
+                    break
+                fresh = Fresh(sysctls)
+                sysctls = fresh.sysctls
+                self._made.put(fresh)
+        self._made.put(None)
+
+
+_soft_limit: list[int] = []
+
+
+def raise_limit() -> None:
+    """Each fresh namespace is two open files; what is started gets the limit there was."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        _soft_limit[:] = [soft]
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def restore_limit() -> None:
+    """In a child, before it becomes a program: a high limit makes some of them slow."""
+    if _soft_limit:
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_soft_limit[0], hard))
+
+
+def most_open() -> int:
+    """How many namespaces may be opened at once, beside the fresh ones and all other files."""
+    return max(2, min(MOST_OPEN, _room() // 3))
+
+
+def most_fresh() -> int:
+    """How many fresh namespaces may be held: each is two open files."""
+    return max(1, (_room() - most_open()) // 2)
+
+
+def _room() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(soft, 1 << 20) - OTHER_FILES
+
+
