@@ -57,9 +57,6 @@ class ModelKernel:
     def most_namespaces(self) -> int:
         return 1000
 
-    def most_namespaces(self) -> int:
-        return 200
-
     def make_namespaces(self, names: Sequence[str]) -> Mapping[str, int]:
         made = {}
         for name in names:
