@@ -210,11 +210,15 @@ class _Unrecorded:
 
 
 def _batches(kernel: Kernel, plan: Plan) -> Iterator[Plan]:
-    """Each new namespace is held open until it has its name, and open files are limited."""
+    """Each new namespace is held open until it has its name, and open files are limited.
+
+    What is taken down has its own batches: a new namespace may take over the name of an old one.
+    """
     first, namespaces, most = 0, 0, min(MOST_NAMESPACES, kernel.most_namespaces())
     for place, step in enumerate(plan):
         namespaces += step.subject.stage == Stage.NAMESPACE
-        if place - first >= BATCH or namespaces > most:
+        turns = place > first and plan[place - 1].after is None and step.after is not None
+        if place - first >= BATCH or namespaces > most or (turns and namespaces):
             yield plan[first:place]
             first, namespaces = place, int(step.subject.stage == Stage.NAMESPACE)
     if first < len(plan):
