@@ -13,7 +13,10 @@ from netlab.cli.which import lab_name, no_such_lab, nodes_of, renderer, state_di
 from netlab.errors import Interrupted, NetlabError, TopologyError, UsageError
 
 if TYPE_CHECKING:
-    from netlab.lab.lifecycle import Done
+    from collections.abc import Callable
+
+    from netlab.cli.work import Read
+    from netlab.lab.lifecycle import Done, Ground
 
 WrongWords: Any = typer.BadParameter.__base__
 """Click's ``UsageError``: some versions of typer have a click of their own, of no public name."""
@@ -101,21 +104,31 @@ def up(
     if dry_run:
         _plan(file, json)
         return
-    from netlab.cli.work import ahead, ground, located, read
-    from netlab.lab import lifecycle
+    from netlab.cli.work import ahead, ground, read
     from netlab.lab.interrupt import watched
+
+    here = ground()
+    try:
+        topology = read(file, ahead(here, file))
+        with watched() as stop:  # also while it is told: what is up is up
+            _up(here, topology, stop, json)
+    finally:
+        here.machine.close()
+
+
+def _up(here: Ground, topology: Read, stop: Callable[[], bool], json: bool) -> None:
+    from dataclasses import replace
+
+    from netlab.cli.work import located
+    from netlab.lab import lifecycle
     from netlab.lab.portrait import portrait
     from netlab.render.progress import progress
 
-    with watched() as stop, progress(not json) as tell:
-        here = ground(stop, tell)
+    with progress(not json) as tell:
         try:
-            topology = read(file, ahead(here, file))
-            done = lifecycle.up(here, topology.wanted)
+            done = lifecycle.up(replace(here, stop=stop, progress=tell), topology.wanted)
         except NetlabError as failure:
             raise located(failure, topology) from None
-        finally:
-            here.machine.close()
     running = here.machine.processes(topology.wanted.lab)
     known = done.known
     assert known is not None, "a lab that came up has a journal"

@@ -15,10 +15,8 @@ from netlab.kernel.namespaces import Namespaces
 from netlab.kernel.port import signal_of
 from netlab.kernel.supervisor import client, readiness
 from netlab.kernel.supervisor import record as records
+from netlab.kernel.supervisor.readiness import Said
 from netlab.kernel.worker import Worker
-
-SAID_LINES = 20
-"""How much of a log is worth showing when its process fails."""
 
 SOON, LATER = 0.005, 0.05
 """Seconds between two looks at whether a process is ready."""
@@ -82,14 +80,14 @@ class Programs:
 
     def start(self, wanted: Sequence[Wanted]) -> None:
         """All at once; returns when all are ready. Raises CommandFailed with what one said."""
-        starts = [self._log_size(w) for w in wanted]
+        said = [self._said(w) for w in wanted]
         begun = time.monotonic()
         answers = self._ask([w.request() for w in wanted])
         for one, answer in zip(wanted, answers, strict=True):
             if "error" in answer:
                 raise _failure(one, f"cannot be started: {answer['error']}")
-        for one, start in zip(wanted, starts, strict=True):
-            self._wait(one, start, begun)
+        for one, its in zip(wanted, said, strict=True):
+            self._wait(one, its, begun)
 
     def set(self, node: str, name: str, spec: Mapping[str, Any]) -> None:
         self._ask([{"do": "set", "node": node, "name": name, "spec": spec}])
@@ -138,26 +136,26 @@ class Programs:
 
     # readiness
 
-    def _wait(self, wanted: Wanted, start: int, begun: float) -> None:
+    def _wait(self, wanted: Wanted, said: Said, begun: float) -> None:
         if not wanted.spec["ready"]:
             return
         way, value = wanted.spec["ready"]
         pause = SOON
-        while not self._is_ready(wanted, way, value, start):
-            self._still_runs(wanted, start)
+        while not self._is_ready(wanted, way, value, said):
+            self._still_runs(wanted, said)
             if self._should_stop():
                 raise _failure(wanted, "was being waited for")
             if time.monotonic() - begun > wanted.spec["within"]:
                 why = WHY_NOT[way].format(value)
                 what = f"is not ready after {wanted.spec['within']:g} s: {why}"
-                raise self._failed(wanted, what, start)
+                raise _failure(wanted, what, said)
             time.sleep(pause)  # the kernel tells nobody that a socket begins to listen
             pause = min(2 * pause, LATER)
 
-    def _is_ready(self, wanted: Wanted, way: str, value: str, start: int) -> bool:
+    def _is_ready(self, wanted: Wanted, way: str, value: str, said: Said) -> bool:
         match way:
             case "log":
-                return readiness.says(self._log(wanted), value, start)
+                return said.matches()
             case "file":
                 found = records.read(self._lab_dir, wanted.node, wanted.name)
                 return found is not None and os.path.lexists(f"/proc/{found.pid}/root{value}")
@@ -180,31 +178,23 @@ class Programs:
         code, _ = enter.run_line(self._lab_dir, path, wanted.node, line, is_late, wanted.inode)
         return code == 0
 
-    def _still_runs(self, wanted: Wanted, start: int) -> None:
+    def _still_runs(self, wanted: Wanted, said: Said) -> None:
         found = records.read(self._lab_dir, wanted.node, wanted.name)
         if found is not None and not found.wanted:
-            raise self._failed(wanted, f"{_ended(found.code)} before it was ready", start)
+            raise _failure(wanted, f"{_ended(found.code)} before it was ready", said)
 
-    # logs
-
-    def _log(self, wanted: Wanted) -> str:
-        return records.path(self._lab_dir, wanted.node, wanted.name, "log")
-
-    def _log_size(self, wanted: Wanted) -> int:
-        try:
-            return os.stat(self._log(wanted)).st_size
-        except FileNotFoundError:
-            return 0
-
-    def _failed(self, wanted: Wanted, what: str, start: int) -> CommandFailed:
-        """With the last lines it has said since its start."""
-        said = readiness.tail(self._log(wanted), start).splitlines()[-SAID_LINES:]
-        told = "; it said:\n" + "\n".join(said) if said else "; it said nothing"
-        return _failure(wanted, what + told)
+    def _said(self, wanted: Wanted) -> Said:
+        """From now on."""
+        log = records.path(self._lab_dir, wanted.node, wanted.name, "log")
+        way, pattern = wanted.spec["ready"] or ("", "")
+        return Said(log, pattern if way == "log" else "")
 
 
-def _failure(wanted: Wanted, what: str) -> CommandFailed:
-    failure = CommandFailed(what)
+def _failure(wanted: Wanted, what: str, said: Said | None = None) -> CommandFailed:
+    """With the last lines of what it has said."""
+    tail = said.tail() if said else ""
+    told = f"; it said:\n{tail}" if tail else "; it said nothing" if said else ""
+    failure = CommandFailed(what + told)
     failure.token = wanted.token
     return failure
 

@@ -32,7 +32,7 @@ def seconds(raw: Any) -> float:
     else:
         match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|s|min|h)", str(raw))
         if match is None:
-            raise ValueError(f"{raw!r} is no duration: write 10s, 500ms, 2min or a count of seconds")
+            raise ValueError(f"{_shown(raw)} is no duration: write 10s, 500ms, 2min or a count of seconds")
         found = float(match[1]) * UNITS[match[2]]
     if not 0 <= found <= 86400:
         raise ValueError(f"{raw!r} is not between 0 and 24h")
@@ -50,8 +50,13 @@ def environment(env: dict[str, str]) -> dict[str, str]:
 def _bytes(raw: Any) -> int:
     match = re.fullmatch(r"([0-9]{1,9})([KMG]?)", str(raw))
     if match is None or isinstance(raw, bool):
-        raise ValueError(f"{raw!r} is no size: write 65536, 64K or 1M")
+        raise ValueError(f"{_shown(raw)} is no size: write 65536, 64K or 1M")
     return int(match[1]) * SIZES[match[2]]
+
+
+def _shown(raw: Any) -> str:
+    """As YAML writes it."""
+    return str(raw).lower() if isinstance(raw, bool) else repr(raw)
 
 
 def _texted(value: Any) -> Any:

@@ -94,7 +94,7 @@ def _sentence(path: Path, error: Mapping[str, Any], model: type[BaseModel]) -> W
             message = f"interface name {shown(value)} is longer than {LONGEST_INTERFACE} bytes"
             return Wrong(path, message)
         what = NAMES.get(context["pattern"], f"of the form {context['pattern']}")
-        return Wrong(path, f"{shown(value)} is not {what}")
+        return Wrong(path, f"{shown(value)} is not {what}", at_key=path[-1:] == (value,))
     if kind in ("too_short", "too_long") and path[-1:] == ("endpoints",):
         return Wrong(path, f"a link has two endpoints, not {context['actual_length']}")
     for word, what in MEANT.items():

@@ -43,8 +43,8 @@ def check(
         yield from _ports(site, devices)
         yield from _routes(node, site)
         yield from _sysctls(node, site)
-    for path, message in wrong_order(topology):
-        yield Finding(path, message)
+    for path, message, hint in wrong_order(topology):
+        yield Finding(path, message, hint)
     yield from _segments(wiring)
     for name, site in wiring.sites.items():
         yield from _interfaces(topology.nodes[name], site)

@@ -9,6 +9,7 @@ from hashlib import blake2s
 from typing import TypeAlias
 
 from netlab.model.processes import Process
+from netlab.model.sentences import meant
 from netlab.model.site import Path
 from netlab.model.topology import Node, Topology
 from netlab.resources import process as resources
@@ -46,16 +47,24 @@ def processes(topology: Topology, directory: str) -> Iterator[Placed]:
         )
 
 
-def wrong_order(topology: Topology) -> Iterator[tuple[Path, str]]:
-    """Where an ``after`` names nothing, or leads back to where it began."""
+def wrong_order(topology: Topology) -> Iterator[tuple[Path, str, str]]:
+    """Where an ``after`` names nothing, or leads back to where it began: what, and what is meant."""
     known = _after(topology)
     for (node, name), before in known.items():
         for place, other in enumerate(before):
             path = ("nodes", node, "processes", name, "after", place)
             if other not in known:
-                yield path, f"{other[0]} has no process {other[1]}"
+                yield path, *_unknown(other, topology)
             elif circle := _way_back(other, (node, name), known):
-                yield path, f"a circle: {' after '.join(map('/'.join, [(node, name), *circle]))}"
+                way = " after ".join(map("/".join, [(node, name), *circle]))
+                yield path, f"a circle: {way}", ""
+
+
+def _unknown(missing: Name, topology: Topology) -> tuple[str, str]:
+    node, name = missing
+    if node not in topology.nodes:
+        return f"unknown node {node!r}", meant(node, topology.nodes)
+    return f"{node} has no process {name!r}", meant(name, topology.nodes[node].processes)
 
 
 def _seen(node: Node) -> str:

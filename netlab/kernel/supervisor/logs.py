@@ -73,10 +73,13 @@ def bound(log: str, most: int) -> None:
 
 def _begin_anew(fd: int, log: str, most: int) -> None:
     with open(f"{log}.1.new", "wb") as old:
-        at = _line_start(fd, max(0, os.fstat(fd).st_size - most))
+        size = os.fstat(fd).st_size
+        at = _line_start(fd, max(0, size - most))
         while data := os.pread(fd, _CHUNK, at):
             old.write(data)
             at += len(data)
+            if at > size:  # who writes fast enough would never be caught up with
+                break
         os.ftruncate(fd, 0)
     _note(log, at)  # what lies before the first byte of .log.1 is told by its last note
     os.replace(_times(log), _times(f"{log}.1"))
@@ -140,6 +143,15 @@ class Reader:
         self._rest = b""
         self._known = _identity(self._old)
 
+    @property
+    def rest(self) -> str:
+        """The line that has not ended yet."""
+        return self._rest.decode(errors="replace")
+
+    def skip(self) -> None:
+        """All there is: only what comes is told."""
+        self._at = _size(self._log)
+
     def past(self, since: float) -> Iterator[tuple[float, Reader, Piece]]:
         """What there is, in pieces, each with the time by which it had been said."""
         for file in (self._old, self._log):
@@ -176,7 +188,7 @@ class Reader:
 
     def end(self) -> None:
         if self._rest:
-            self._say(self._rest.decode(errors="replace"))
+            self._say(self.rest)
             self._rest = b""
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 from collections import deque
-from collections.abc import Iterator
 from contextlib import suppress
 
-KEPT_LINES, KEPT_BYTES = 200, 8192
-"""As much of a log as ``tail`` tells."""
+from netlab.kernel.supervisor import logs
+
+KEPT_LINES, KEPT_CHARACTERS = 20, 8192
+"""How much of a log is worth showing when its process fails."""
 
 LISTEN = "0A"
 """State of a listening TCP socket in /proc/net/tcp (proc_pid_net(5); net/tcp_states.h)."""
@@ -30,29 +30,31 @@ def listens(way: str, value: str) -> bool:
     return any(_has_port(f"{way}{tail}", int(value), state) for tail in ("", "6"))
 
 
-def says(log: str, pattern: str, start: int) -> bool:
-    """Whether a line of the log from byte ``start`` on matches."""
-    wanted = re.compile(pattern)
-    return any(
-        wanted.search(line.decode(errors="replace").rstrip("\r\n"))
-        for line in _lines(log, start)
-    )
+class Said:
+    """What a process says from now on: whether a line of it matches, and its last lines."""
 
+    def __init__(self, log: str, pattern: str = "") -> None:
+        self._wanted = re.compile(pattern) if pattern else None
+        self._lines: deque[str] = deque(maxlen=KEPT_LINES)
+        self._has_matched = False
+        self._reader = logs.Reader(log, self._hear)
+        self._reader.skip()
 
-def tail(log: str, start: int) -> str:
-    """The end of what the log says from byte ``start`` on."""
-    said = b"".join(deque(_lines(log, start), KEPT_LINES))
-    return said[-KEPT_BYTES:].decode(errors="replace").rstrip()
+    def matches(self) -> bool:
+        """Also the beginning of a line, as a prompt is."""
+        self._reader.go_on()
+        return self._has_matched or self._fits(self._reader.rest)
 
+    def tail(self) -> str:
+        self._reader.go_on()
+        return "\n".join([*self._lines, self._reader.rest]).rstrip()[-KEPT_CHARACTERS:]
 
-def _lines(log: str, start: int) -> Iterator[bytes]:
-    """Where it has begun anew since, all there is of it, and of what was before."""
-    with suppress(FileNotFoundError), open(log, "rb") as file:
-        if os.fstat(file.fileno()).st_size < start:
-            yield from _lines(f"{log}.1", 0)
-        else:
-            file.seek(start)
-        yield from file
+    def _hear(self, line: str) -> None:
+        self._lines.append(line)
+        self._has_matched = self._has_matched or self._fits(line)
+
+    def _fits(self, line: str) -> bool:
+        return self._wanted is not None and bool(self._wanted.search(line.rstrip("\r")))
 
 
 def _has_port(table: str, port: int, state: str) -> bool:

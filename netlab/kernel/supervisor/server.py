@@ -442,7 +442,8 @@ class _Client:
         *lines, self._rest = (self._rest + data).split(b"\n")
         with suppress(ValueError):
             found = [json.loads(line) for line in lines]
-            return found if all(isinstance(r, dict) and r.keys() >= {"id", "do"} for r in found) else None
+            if all(isinstance(r, dict) and r.keys() >= {"id", "do"} for r in found):
+                return found
         return None
 
     def answer(self, said: Mapping[str, Any]) -> None:
