@@ -48,7 +48,7 @@ def processes(topology: Topology, directory: str) -> Iterator[Placed]:
 
 
 def wrong_order(topology: Topology) -> Iterator[tuple[Path, str, str]]:
-    """Where an ``after`` names nothing, or leads back to where it began: what, and what is meant."""
+    """Where an ``after`` names nothing or leads back to itself: what is wrong, what is meant."""
     known = _after(topology)
     for (node, name), before in known.items():
         for place, other in enumerate(before):
