@@ -13,10 +13,7 @@ from netlab.cli.which import lab_name, no_such_lab, nodes_of, renderer, state_di
 from netlab.errors import Interrupted, NetlabError, TopologyError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from netlab.cli.work import Read
-    from netlab.lab.lifecycle import Done, Ground
+    from netlab.lab.lifecycle import Done
 
 WrongWords: Any = typer.BadParameter.__base__
 """Click's ``UsageError``: some versions of typer have a click of their own, of no public name."""
@@ -104,36 +101,9 @@ def up(
     if dry_run:
         _plan(file, json)
         return
-    from netlab.cli.work import ahead, ground, read
-    from netlab.lab.interrupt import watched
+    from netlab.cli import up as work
 
-    here = ground()
-    try:
-        topology = read(file, ahead(here, file))
-        with watched() as stop:  # also while it is told: what is up is up
-            _up(here, topology, stop, json)
-    finally:
-        here.machine.close()
-
-
-def _up(here: Ground, topology: Read, stop: Callable[[], bool], json: bool) -> None:
-    from dataclasses import replace
-
-    from netlab.cli.work import located
-    from netlab.lab import lifecycle
-    from netlab.lab.portrait import portrait
-    from netlab.render.progress import progress
-
-    with progress(not json) as tell:
-        try:
-            done = lifecycle.up(replace(here, stop=stop, progress=tell), topology.wanted)
-        except NetlabError as failure:
-            raise located(failure, topology) from None
-    running = here.machine.processes(topology.wanted.lab)
-    known = done.known
-    assert known is not None, "a lab that came up has a journal"
-    picture = portrait(known.header, known.summary, known.inventory, known.inodes, (), running)
-    renderer(json).up(done, picture)
+    work.up(file, json)
 
 
 @app.command()
