@@ -39,18 +39,22 @@ def up(write: Write, lab: str) -> Iterator[str]:
     yield lab
 
 
-def on_a_terminal(*words: str, send: bytes = b"", size: tuple[int, int] = (24, 80)) -> Said:
-    """What it shows there, and its exit code; 128 + number for a signal."""
+def on_a_terminal(
+    *words: str, send: bytes = b"", after: bytes = b"", size: tuple[int, int] = (24, 80)
+) -> Said:
+    """What it shows there, and its exit code; ``send`` is typed once ``after`` is seen."""
     pid, terminal = pty.fork()
     if not pid:
         os.chdir(ROOT)
         os.execv(NETLAB[0], [*NETLAB, *words])
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", *size, 0, 0))
-    os.write(terminal, send)
     shown = b""
     try:
-        while data := os.read(terminal, 4096):
-            shown += data
+        while True:
+            if send and after in shown:
+                os.write(terminal, send)
+                send = b""
+            shown += os.read(terminal, 4096)
     except OSError:  # EIO: the other side is closed
         pass
     os.close(terminal)
@@ -110,10 +114,9 @@ def test_a_terminal_stays_a_terminal(up: str) -> None:
 
 
 def test_control_c_is_the_programs(up: str) -> None:
-    said = on_a_terminal("exec", up, "alice", "--", "sh", "-c", "trap 'exit 9' INT; read x",
-                         send=b"\x03")  # fmt: skip
-    # sent while netlab itself still starts it ends netlab, which is as good
-    assert said.code in (9, 130, -signal.SIGINT)
+    waits = "trap 'exit 9' INT; echo ready; read x"
+    said = on_a_terminal("exec", up, "alice", "--", "sh", "-c", waits, send=b"\x03", after=b"ready")
+    assert said == Said(9, "ready\n^C", "")
 
 
 def test_a_shell_runs_in_the_node(up: str) -> None:
