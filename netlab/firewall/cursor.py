@@ -1,0 +1,140 @@
+"""Reading tokens one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NoReturn, TypeVar
+
+from .lexer import END, MARK, NUMBER, STRING, TIME, WORD, Tokens
+from .problems import Wrong, did_you_mean
+
+T = TypeVar("T")
+
+
+class Cursor:
+    """A place in the tokens of one text. ``text`` keeps the quotes of strings."""
+
+    __slots__ = ("depth", "i", "kinds", "places", "reach", "texts")
+
+    def __init__(self, tokens: Tokens, reach: Callable[[str, int], object]) -> None:
+        self.kinds = tokens.kinds
+        self.texts = tokens.texts
+        self.places = tokens.places
+        self.i = 0
+        self.depth = 0
+        self.reach = reach
+        """Reads what ``include`` names."""
+
+    @property
+    def text(self) -> str:
+        return self.texts[self.i]
+
+    @property
+    def kind(self) -> int:
+        return self.kinds[self.i]
+
+    @property
+    def at(self) -> int:
+        return self.places[self.i]
+
+    def after(self, steps: int = 1) -> str:
+        """The text of a token further on; "" past the end."""
+        return self.texts[self.i + steps] if self.i + steps < len(self.texts) else ""
+
+    def take(self) -> str:
+        text = self.texts[self.i]
+        if self.i < len(self.texts) - 1:
+            self.i += 1
+        return text
+
+    def accept(self, *texts: str) -> str:
+        """Take the token if it is one of these; else ``""``."""
+        if self.texts[self.i] in texts and self.kinds[self.i] >= NUMBER:
+            return self.take()
+        return ""
+
+    def expect(self, text: str, why: str = "") -> None:
+        if not self.accept(text):
+            self.refuse(f"expected {text!r}{why}")
+
+    def one_of(self, known: Iterable[str], what: str) -> str:
+        names = tuple(known)
+        if self.kind == WORD and self.text in names:
+            return self.take()
+        self.refuse(f"unknown {what} {self.said}", did_you_mean(self.text, names))
+
+    def word(self, what: str) -> str:
+        """A name: a word, or a quoted one."""
+        if self.kind == WORD:
+            return self.take()
+        if self.kind == STRING:
+            return self.take()[1:-1]
+        self.refuse(f"expected {what}, found {self.said}")
+
+    def number(self, what: str, top: int = (1 << 64) - 1) -> int:
+        if self.kind != NUMBER:
+            self.refuse(f"expected {what}, a number, found {self.said}")
+        number = integer(self.text)
+        if number > top:
+            self.refuse(f"{what} {number} is more than {top}")
+        self.take()
+        return number
+
+    def time(self, what: str) -> str:
+        if self.kind in (TIME, NUMBER):
+            return self.take()
+        self.refuse(f"expected {what}, a time such as 1h30m, found {self.said}")
+
+    def string(self, what: str) -> str:
+        if self.kind != STRING:
+            self.refuse(f"expected {what} in quotes, found {self.said}", 'write it as "…"')
+        return self.take()[1:-1]
+
+    @property
+    def ended(self) -> bool:
+        """A line or a statement is over."""
+        kind = self.kinds[self.i]
+        return kind == END or (kind == MARK and self.texts[self.i] == "}")
+
+    @property
+    def over(self) -> bool:
+        """Nothing follows at all."""
+        return self.kinds[self.i] == END and self.texts[self.i] == ""
+
+    def lines(self) -> None:
+        """Over empty lines."""
+        while self.kinds[self.i] == END and self.texts[self.i]:
+            self.i += 1
+
+    def end(self) -> None:
+        """The statement must be over here."""
+        if not self.ended:
+            self.refuse(f"unexpected {self.said}")
+        if self.kind == END:
+            self.take()
+
+    @property
+    def said(self) -> str:
+        if self.kind == END:
+            return "the end of the line" if self.text else "the end of the text"
+        return repr(self.text)
+
+    def refuse(self, message: str, hint: str = "") -> NoReturn:
+        raise Wrong(self.at, message, hint)
+
+    def recover(self) -> None:
+        """After a mistake: to the end of its statement, over what is bracketed in it."""
+        depth = 0
+        while not self.over:
+            text, kind = self.text, self.kind
+            if depth <= 0 and kind == END:
+                self.take()
+                return
+            if kind == MARK and text == "}" and depth <= 0:
+                return
+            depth += (text == "{") - (text == "}") if kind == MARK else 0
+            self.take()
+
+
+def integer(text: str) -> int:
+    return int(text, 16) if text[:2] in ("0x", "0X") else int(text)

@@ -1,0 +1,288 @@
+"""Elements of sets and maps → bytes; intervals as pairs of edges, as the kernel wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from socket import inet_aton
+
+from . import ops, values
+from . import syntax as s
+from .datatypes import IPV4, SERVICE, Type, sized
+from .loads import Loaded
+from .problems import Wrong
+from .scope import INTERVAL, Scope, SetKind
+from .wire import attribute, nest, text, u32, u64, userdata
+
+_END, _CATCHALL = 1, 2
+_OPEN = userdata((1, b"\1\0\0\0"))
+"""nft's note on an interval that reaches to the very end."""
+_MOST = 60000
+"""Bytes of elements in one message: the length of an attribute has 16 bits."""
+
+Stateful = Callable[[tuple[s.Statement, ...]], list[bytes]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One element: the numbers of its parts, first and last, and its other attributes."""
+
+    spans: tuple[tuple[int, int], ...]
+    rest: bytes
+    note: bytes
+    at: int
+    mapped: object = None
+
+
+def element_lists(kind: SetKind, loaded: Sequence[Loaded], elements: Sequence[s.Element],
+                  scope: Scope, stateful: Stateful) -> list[bytes]:  # fmt: skip
+    """NFTA_SET_ELEM_LIST_ELEMENTS attributes, each small enough for a message."""
+    quick = _quick(kind, loaded, elements)
+    if quick is None:
+        quick = _careful(kind, loaded, elements, scope, stateful)
+    return list(_chunks(quick))
+
+
+def _chunks(encoded: list[bytes]) -> Iterator[bytes]:
+    most = max(_MOST // max(map(len, encoded), default=1), 1)
+    for at in range(0, len(encoded), most):
+        yield nest(3, *encoded[at : at + most])
+
+
+def _quick(kind: SetKind, loaded: Sequence[Loaded],
+           elements: Sequence[s.Element]) -> list[bytes] | None:  # fmt: skip
+    """Many plain addresses or ports, one key each; None where more must be looked at."""
+    if len(elements) < 64 or kind.flags & ~0x33 or len(loaded) != 1 or loaded[0].shift:
+        return None
+    if loaded[0].type not in (IPV4, SERVICE):
+        return None
+    head = nest(1, nest(1, attribute(1, bytes(loaded[0].width))))[:12]
+    found = []
+    try:
+        for each in elements:
+            key = each.key
+            if type(key) is not s.Value or each.timeout or each.comment or each.statements:
+                return None
+            if loaded[0].type is IPV4:
+                found.append(head + inet_aton(key.text))
+            else:
+                found.append(head + int(key.text).to_bytes(2, "big") + b"\0\0")
+    except (OSError, ValueError, OverflowError):
+        return None
+    return found
+
+
+def _careful(kind: SetKind, loaded: Sequence[Loaded], elements: Sequence[s.Element],
+             scope: Scope, stateful: Stateful) -> list[bytes]:  # fmt: skip
+    rows: list[Row] = []
+    last: list[bytes] = []
+    for each in elements:
+        rest, note = _attributes(kind, each, scope, stateful)
+        if isinstance(each.key, s.Wildcard):
+            last.append(_encoded(b"", rest, note, _CATCHALL))
+            continue
+        rows.append(Row(_spans(loaded, each.key, scope), rest, note, each.at))
+    if not kind.flags & INTERVAL:
+        return [*(_single(loaded, row) for row in rows), *last]
+    if len(loaded) > 1:
+        return [*(_ranged(loaded, row) for row in rows), *last]
+    return [*_edges(kind, loaded[0], rows), *last]
+
+
+def _spans(loaded: Sequence[Loaded], key: s.Expression,
+           scope: Scope) -> tuple[tuple[int, int], ...]:  # fmt: skip
+    key = scope.replaced(key)
+    if len(loaded) == 1:
+        return (scope.span(_narrow(loaded[0]), key),)
+    parts = key.parts if isinstance(key, s.Concat) else (key,)
+    if len(parts) != len(loaded):
+        raise Wrong(key.at, f"the set has keys of {len(loaded)} parts, this one has {len(parts)}")
+    return tuple(
+        scope.span(_narrow(each), part) for each, part in zip(loaded, parts, strict=True)
+    )
+
+
+def _narrow(loaded: Loaded) -> Type:
+    """The type as the user writes it: without the bits beside it in its register."""
+    if loaded.mask == -1 or not loaded.field:
+        return loaded.type
+    return loaded.field.type
+
+
+def _encoded(key: bytes, rest: bytes, note: bytes, flags: int = 0, end: bytes = b"") -> bytes:
+    parts = [u32(3, flags)] if flags else []
+    if key:
+        parts.append(nest(1, attribute(1, key)))
+    if end:
+        parts.append(nest(10, attribute(1, end)))
+    if rest:
+        parts.append(rest)
+    if note:
+        parts.append(attribute(6, note))
+    return nest(1, *parts)
+
+
+def _padded(loaded: Sequence[Loaded], numbers: Sequence[int]) -> bytes:
+    if len(loaded) == 1:
+        return loaded[0].encode(numbers[0])
+    found = b""
+    for each, number in zip(loaded, numbers, strict=True):
+        data = each.encode(number)
+        found += data + bytes(-len(data) & 3)
+    return found
+
+
+def _single(loaded: Sequence[Loaded], row: Row) -> bytes:
+    for low, high in row.spans:
+        if low != high:
+            raise Wrong(row.at, "a range in a set without intervals", "add 'flags interval'")
+    return _encoded(_padded(loaded, [low for low, _ in row.spans]), row.rest, row.note)
+
+
+def _ranged(loaded: Sequence[Loaded], row: Row) -> bytes:
+    low = _padded(loaded, [low for low, _ in row.spans])
+    high = _padded(loaded, [high for _, high in row.spans])
+    return _encoded(low, row.rest, row.note, end=high)
+
+
+def _edges(kind: SetKind, loaded: Loaded, rows: list[Row]) -> list[bytes]:
+    """Sorted edges: an element opens an interval, one with INTERVAL_END closes it."""
+    rows = sorted(rows, key=lambda row: row.spans[0])
+    plain = kind.flags & 1 or kind.auto_merge
+    rows = _joined(rows) if plain and not _maps(kind) else _apart(rows)
+    found: list[bytes] = []
+    top = (1 << loaded.type.bits) - 1
+    if rows and rows[0].spans[0][0]:
+        found.append(_encoded(loaded.encode(0), b"", b"", _END))
+    for number, row in enumerate(rows):
+        low, high = row.spans[0]
+        note = row.note + (_OPEN if high == top else b"")
+        found.append(_encoded(loaded.encode(low), row.rest, note))
+        after = rows[number + 1].spans[0][0] if number + 1 < len(rows) else None
+        if high < top and after != high + 1:
+            found.append(_encoded(loaded.encode(high + 1), b"", b"", _END))
+    return found
+
+
+def _maps(kind: SetKind) -> bool:
+    return kind.data is not None or kind.verdicts or bool(kind.object)
+
+
+def _joined(rows: list[Row]) -> list[Row]:
+    """Intervals that touch or overlap become one."""
+    found: list[Row] = []
+    for row in rows:
+        low, high = row.spans[0]
+        if found and low <= found[-1].spans[0][1] + 1 and not (row.note or found[-1].note):
+            first, last = found[-1].spans[0]
+            found[-1] = Row(((first, max(last, high)),), found[-1].rest, b"", found[-1].at)
+        else:
+            found.append(row)
+    return found
+
+
+def _apart(rows: list[Row]) -> list[Row]:
+    found: list[Row] = []
+    for row in rows:
+        if found and row.spans == found[-1].spans and row.rest == found[-1].rest:
+            continue
+        if found and row.spans[0][0] <= found[-1].spans[0][1]:
+            raise Wrong(row.at, "the interval overlaps another one of the set",
+                        "add auto-merge, or part them")  # fmt: skip
+        found.append(row)
+    return found
+
+
+# ---- what hangs on an element
+
+
+def _attributes(kind: SetKind, each: s.Element, scope: Scope,
+                stateful: Stateful) -> tuple[bytes, bytes]:  # fmt: skip
+    parts = []
+    if each.data is not None:
+        parts.append(_data(kind, each.data, scope))
+    elif _maps(kind):
+        raise Wrong(each.at, "an element of a map says not what it maps to", "write key : value")
+    if each.timeout:
+        parts.append(u64(4, values.milliseconds(each.timeout, each.at)))
+    if each.expires:
+        parts.append(u64(5, values.milliseconds(each.expires, each.at)))
+    expressions = stateful(each.statements) if each.statements else []
+    if len(expressions) == 1:
+        parts.append(nest(7, expressions[0][4:]))
+    elif expressions:
+        parts.append(nest(11, *expressions))
+    comment = each.comment.encode()
+    if len(comment) > 127:
+        raise Wrong(each.at, "a comment has at most 128 bytes")
+    return b"".join(parts), userdata((0, comment + b"\0")) if comment else b""
+
+
+def _data(kind: SetKind, tree: s.Expression, scope: Scope) -> bytes:
+    tree = scope.replaced(tree)
+    if kind.object:
+        if not isinstance(tree, s.Value):
+            raise Wrong(tree.at, "expected the name of an object")
+        return text(9, tree.text)
+    if kind.verdicts:
+        return verdict_data(tree, scope)
+    if kind.data is None:
+        raise Wrong(tree.at, "the set is no map")
+    if isinstance(tree, s.Verdict):
+        raise Wrong(tree.at, "the map does not map to verdicts")
+    return nest(2, attribute(1, map_data(kind, tree, scope)))
+
+
+def verdict_data(tree: s.Expression, scope: Scope) -> bytes:
+    if isinstance(tree, s.Value) and tree.text in ops.VERDICTS:
+        tree = s.Verdict(tree.text, None, tree.at)
+    if not isinstance(tree, s.Verdict):
+        raise Wrong(tree.at, "expected a verdict", "as in accept, drop or jump CHAIN")
+    return ops.verdict_data(2, ops.VERDICTS[tree.kind], chain_name(tree, scope))
+
+
+def chain_name(tree: s.Verdict, scope: Scope) -> str:
+    if tree.chain is None:
+        return ""
+    name = scope.replaced(tree.chain)
+    if not isinstance(name, s.Value):
+        raise Wrong(tree.at, "expected the name of a chain")
+    return name.text
+
+
+def map_data(kind: SetKind, tree: s.Expression, scope: Scope) -> bytes:
+    assert kind.data is not None
+    loaded = [Loaded(each) for each in kind.data]
+    spans = _spans(loaded, tree, scope)
+    low = _padded(loaded, [low for low, _ in spans])
+    if not kind.data_interval:
+        if any(low != high for low, high in spans):
+            raise Wrong(tree.at, "the map's values are no ranges", "say interval in its type")
+        return low
+    return low + bytes(-len(low) & 3) + _padded(loaded, [high for _, high in spans])
+
+
+def data_length(kind: SetKind) -> int:
+    return key_length(kind.data or ()) * (2 if kind.data_interval else 1)
+
+
+def key_length(types: tuple[Type, ...]) -> int:
+    if len(types) == 1:
+        return types[0].bytes
+    return sum(-(-each.bytes // 4) * 4 for each in types)
+
+
+def type_number(types: tuple[Type, ...]) -> int:
+    """nft's number for a type: of a concatenation, six bits a part."""
+    number = 0
+    for each in types:
+        number = number << 6 | each.number
+    return number
+
+
+def network_order(types: tuple[Type, ...]) -> tuple[Type, ...]:
+    """The types as they lie in a set of intervals."""
+    return tuple(
+        each if each.form == "string" or each.bytes < 2 else sized(each, each.bits, ">")
+        for each in types
+    )

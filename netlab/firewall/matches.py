@@ -1,0 +1,205 @@
+"""``selector operator value`` → kernel expressions."""
+
+from __future__ import annotations
+
+from . import ops
+from . import syntax as s
+from .datatypes import BOOLEAN, Type
+from .loads import Loaded, field_of, into_network_order, load, type_of
+from .needs import Equal
+from .problems import Wrong
+from .writer import Writer
+
+_COMPARE = {"": ops.EQ, "==": ops.EQ, "!=": ops.NEQ, "<": ops.LT, "<=": ops.LTE, ">": ops.GT,
+            ">=": ops.GTE, "!": ops.EQ}  # fmt: skip
+
+
+def match(w: Writer, tree: s.Match) -> None:
+    """A comparison, a range, a set, or a test of flags."""
+    right = w.scope.replaced(tree.right)
+    if isinstance(right, s.SetLiteral):
+        one = _single(w, right)
+        if one is None:
+            _in_set(w, tree, right)
+            return
+        right = w.scope.replaced(one)
+    elif isinstance(right, s.SetName):
+        _in_set(w, tree, right)
+        return
+    if isinstance(tree.left, s.Concat):
+        _concatenation(w, tree, right)
+        return
+    w.need(tree.left)
+    if isinstance(right, s.Range | s.Prefix):
+        _span(w, tree, right)
+    elif isinstance(right, s.Value) and w.is_span(right) and not _is_integer(tree.left):
+        _beginning(w, tree, right)
+    else:
+        _value(w, tree, right)
+
+
+def _is_integer(left: s.Expression) -> bool:
+    return type_of(left).form != "string"
+
+
+def _single(w: Writer, right: s.SetLiteral) -> s.Expression | None:
+    """A set of one plain element is no set."""
+    elements = list(w.scope.elements(right.elements))
+    if len(elements) != 1:
+        return None
+    each = elements[0]
+    if each.comment or each.timeout or each.statements or each.data is not None:
+        return None
+    if isinstance(each.key, s.Concat | s.Wildcard):
+        return None
+    return each.key
+
+
+def _in_set(w: Writer, tree: s.Match, right: s.Expression) -> None:
+    if tree.operator not in ("", "==", "!="):
+        raise Wrong(tree.at, f"{tree.operator} does not go with a set")
+    w.look_up(tree.left, right, inverted=tree.operator == "!=")
+
+
+def _concatenation(w: Writer, tree: s.Match, right: s.Expression) -> None:
+    literal = s.SetLiteral((s.Element(right, at=right.at),), right.at)
+    w.look_up(tree.left, literal, inverted=tree.operator == "!=")
+
+
+def _load(w: Writer, left: s.Expression, right: s.Expression) -> Loaded:
+    boolean = isinstance(right, s.Value) and right.text in BOOLEAN.symbols
+    field = field_of(left)
+    present = boolean and field is not None and field.source == "fib"
+    loaded, found = load(left, 0, w.scope, present)
+    w.items.extend(found)
+    return loaded
+
+
+def _turned(w: Writer, loaded: Loaded) -> Loaded:
+    found: list[bytes] = []
+    turned = into_network_order(loaded, 0, found)
+    w.items.extend(found)
+    return turned
+
+
+def _span(w: Writer, tree: s.Match, right: s.Range | s.Prefix) -> None:
+    if tree.operator not in ("", "==", "!="):
+        raise Wrong(tree.at, f"{tree.operator} does not go with a range")
+    if isinstance(right, s.Prefix):
+        _prefix(w, tree, right)
+        return
+    loaded = _turned(w, _load(w, tree.left, right))
+    low, high = map(loaded.encode, w.scope.span(_typed(loaded), right))
+    if tree.operator == "!=":
+        w.emit(ops.outside(0, low, high))
+    else:
+        w.emit(ops.compare(0, ops.GTE, low), ops.compare(0, ops.LTE, high))
+
+
+def _typed(loaded: Loaded) -> Type:
+    """The type as the user writes it."""
+    return loaded.field.type if loaded.field is not None and loaded.mask != -1 else loaded.type
+
+
+def _prefix(w: Writer, tree: s.Match, right: s.Prefix) -> None:
+    field = field_of(tree.left)
+    kind = type_of(tree.left)
+    low, _ = w.scope.span(kind, right)
+    operator = ops.NEQ if tree.operator == "!=" else ops.EQ
+    if field is not None and field.source == "payload" and right.length % 8 == 0 < right.length:
+        base, first, _bits = field.where
+        data = low.to_bytes(kind.bytes, "big")[: right.length // 8]
+        if operator == ops.EQ and right.length == kind.bits:
+            w.emit(Equal(base, first // 8, data))
+        else:
+            w.emit(ops.payload(0, base, first // 8, len(data)), ops.compare(0, operator, data))
+        return
+    loaded = _load(w, tree.left, right)
+    mask = (1 << kind.bits) - (1 << kind.bits - right.length)
+    if right.length < kind.bits:
+        w.emit(ops.bitwise(0, loaded.encode(mask), bytes(loaded.width)))
+    w.emit(ops.compare(0, operator, loaded.encode(low)))
+
+
+def _beginning(w: Writer, tree: s.Match, right: s.Value) -> None:
+    """``"eth*"``: as many bytes as are said."""
+    data = right.text[:-1].encode()
+    if not data:
+        raise Wrong(right.at, '"*" alone matches everything', "leave it out")
+    if len(data) > 15:
+        raise Wrong(right.at, f"{right.text!r} is longer than 15 bytes")
+    if tree.operator not in ("", "==", "!="):
+        raise Wrong(tree.at, f"{tree.operator} does not go with a name")
+    _load(w, tree.left, right)
+    w.emit(ops.compare(0, _COMPARE[tree.operator], data))
+
+
+def _value(w: Writer, tree: s.Match, right: s.Expression) -> None:
+    kind = type_of(tree.left)
+    computed = isinstance(tree.left, s.Binary)
+    if tree.mask is not None:
+        _flags_of(w, tree, right, tree.mask)
+    elif tree.operator == "!" or (tree.operator == "" and kind.flags and not computed):
+        _flags(w, tree, right)
+    elif tree.operator in ("<", "<=", ">", ">="):
+        loaded = _turned(w, _load(w, tree.left, right))
+        number = w.scope.number(_typed(loaded), right)
+        w.emit(ops.compare(0, _COMPARE[tree.operator], loaded.encode(number)))
+    else:
+        _equal(w, tree, right)
+
+
+def _equal(w: Writer, tree: s.Match, right: s.Expression) -> None:
+    left = tree.left
+    field = field_of(left)
+    operator = _COMPARE[tree.operator]
+    if field is not None and operator == ops.EQ:
+        if field.source == "payload" and not any(part % 8 for part in field.where[1:]):
+            base, first, bits = field.where
+            number = w.scope.number(field.type, right)
+            w.emit(Equal(base, first // 8, number.to_bytes(bits // 8, "big")))
+            _learn(w, left, number)
+            return
+        loaded = _load(w, left, right)
+        number = w.scope.number(_typed(loaded), right)
+        w.emit(ops.compare(0, operator, loaded.encode(number)))
+        _learn(w, left, number)
+        return
+    loaded = _load(w, left, right)
+    number = w.scope.number(_typed(loaded), right)
+    w.emit(ops.compare(0, operator, loaded.encode(number)))
+
+
+def _learn(w: Writer, left: s.Expression, number: int) -> None:
+    if isinstance(left, s.Selector):
+        w.packet.learn(left.words, number)
+        if left.words in (("icmp", "type"), ("icmpv6", "type")):
+            w.icmp = (number,)
+
+
+def _flags(w: Writer, tree: s.Match, right: s.Expression) -> None:
+    """Any of the bits (``!``: none)."""
+    loaded = _load(w, tree.left, right)
+    mask = loaded.encode(w.scope.number(_typed(loaded), right))
+    zero = bytes(loaded.width)
+    w.emit(ops.bitwise(0, mask, zero))
+    w.emit(ops.compare(0, ops.EQ if tree.operator == "!" else ops.NEQ, zero))
+
+
+def _flags_of(w: Writer, tree: s.Match, right: s.Expression, mask: s.Expression) -> None:
+    """``flags syn / syn,ack``."""
+    loaded = _load(w, tree.left, right)
+    kind = _typed(loaded)
+    w.emit(ops.bitwise(0, loaded.encode(w.scope.number(kind, mask)), bytes(loaded.width)))
+    operator = ops.NEQ if tree.operator == "!=" else ops.EQ
+    w.emit(ops.compare(0, operator, loaded.encode(w.scope.number(kind, right))))
+
+
+def decide(w: Writer, tree: s.Decide) -> None:
+    """A verdict, or a verdict map."""
+    if isinstance(tree.verdict, s.Map):
+        w.look_up(tree.verdict.key, tree.verdict.table, to=-1, verdicts=True)
+    elif tree.verdict.kind == "queue":
+        raise Wrong(tree.at, "queue is a statement here")
+    else:
+        w.emit(ops.verdict(tree.verdict.kind, w.chain(tree.verdict)))

@@ -1,0 +1,396 @@
+"""nft text → syntax tree: commands, tables, and what tables hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from . import syntax as s
+from .cursor import Cursor
+from .lexer import NUMBER, STRING, WORD, tokens
+from .parse_expressions import assigned, constant, set_literal, verdict
+from .parse_objects import OBJECTS, flowtable, object_of
+from .parse_sets import named_set
+from .parse_statements import STATEMENTS, rule
+from .problems import RuleProblem, RulesetError, Wrong, did_you_mean
+from .sources import Source, Sources
+
+FAMILIES = ("ip", "ip6", "inet", "arp", "bridge", "netdev")
+_VERBS = ("add", "create", "delete", "destroy", "flush", "insert", "replace", "reset", "list",
+          "rename")  # fmt: skip
+_KINDS = ("table", "chain", "rule", "set", "map", "element", "flowtable", "counter", "quota",
+          "limit", "ct", "synproxy", "secmark", "ruleset")  # fmt: skip
+_LARGEST = 16 << 20
+_FILES = 64
+
+Read = Callable[[str], Source]
+"""The text that an ``include`` names; raises ``OSError`` or ``ValueError`` with the reason."""
+
+
+def no_includes(path: str) -> Source:
+    raise ValueError("there is no folder to include from")
+
+
+def parse(text: str, file: str = "<text>", *, line: int = 1, indent: int = 0,
+          read: Read = no_includes) -> s.Script:  # fmt: skip
+    """The tree of a text; all mistakes at once, as ``RulesetError``.
+
+    ``line`` and ``indent`` say where the text starts within its file.
+    """
+    reader = _Reader(read)
+    lines = reader.text(Source(file, text, line, indent))
+    if reader.problems:
+        raise RulesetError(tuple(sorted(set(reader.problems))))
+    return s.Script(lines, reader.sources)
+
+
+class _Reader:
+    """The texts of one script, those included too, and what is wrong in them."""
+
+    def __init__(self, read: Read) -> None:
+        self.read = read
+        self.sources = Sources()
+        self.problems: list[RuleProblem] = []
+        self.open: list[str] = []
+
+    def text(self, source: Source) -> tuple[s.Line, ...]:
+        start = self.sources.add(source)
+        found: list[s.Line] = []
+        if len(source.text) > _LARGEST:
+            self.wrong(Wrong(start, f"{source.file} has more than {_LARGEST >> 20} MiB"))
+            return ()
+        self.open.append(source.file)
+        try:
+            c = Cursor(tokens(source.text, start), self.include)
+        except Wrong as wrong:
+            self.wrong(wrong)
+            return ()
+        while True:
+            c.lines()
+            if c.over:
+                break
+            before = c.i
+            try:
+                found.extend(_line(c, self))
+            except Wrong as wrong:
+                self.wrong(wrong)
+                c.recover()
+            if c.i == before:
+                c.take()
+        self.open.pop()
+        return tuple(found)
+
+    def wrong(self, wrong: Wrong) -> None:
+        place = self.sources.place(wrong.at)
+        self.problems.append(RuleProblem(place, wrong.message, wrong.hint))
+
+    def include(self, path: str, at: int) -> tuple[s.Line, ...]:
+        try:
+            source = self.read(path)
+        except (OSError, ValueError) as no:
+            raise Wrong(at, f"cannot include {path!r}: {_why(no)}") from None
+        if source.file in self.open:
+            raise Wrong(at, f"{path!r} includes itself: {' → '.join([*self.open, source.file])}")
+        if len(self.sources.texts) >= _FILES:
+            raise Wrong(at, f"more than {_FILES} files are included")
+        return self.text(source)
+
+
+def _why(error: Exception) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
+def _line(c: Cursor, reader: _Reader) -> list[s.Line]:
+    found: list[s.Line]
+    if c.text in ("define", "redefine", "undefine"):
+        found = [define(c)]
+    elif c.text == "include":
+        found = [include(c)]
+    elif c.text == "table":
+        found = [_table_block(c, "", reader)]
+    elif c.text in _VERBS:
+        found = [_command(c, reader)]
+    elif c.text in _KINDS and c.text != "ruleset":
+        found = [_command(c, reader, "add")]
+    else:
+        known = ("table", "define", "include", *_VERBS)
+        c.refuse(f"unexpected {c.said}", did_you_mean(c.text, known))
+    c.end()
+    return found
+
+
+def define(c: Cursor) -> s.Define:
+    at = c.at
+    verb = c.take()
+    name = c.word("a variable's name")
+    if verb == "undefine":
+        return s.Define(name, None, verb, at)
+    c.expect("=")
+    if c.kind == WORD and c.text in ("accept", "drop", "jump", "goto", "continue", "return"):
+        return s.Define(name, verdict(c), verb, at)
+    if c.text == "-" and c.after() and c.kinds[c.i + 1] == NUMBER:
+        c.take()
+        return s.Define(name, s.Value("-" + c.take(), False, at), verb, at)
+    return s.Define(name, assigned(c), verb, at)
+
+
+def include(c: Cursor) -> s.Include:
+    at = c.at
+    c.take()
+    where = c.at
+    path = c.string("a path")
+    lines = c.reach(path, where)
+    assert isinstance(lines, tuple)
+    return s.Include(path, lines, at)
+
+
+def _family(c: Cursor) -> str:
+    if c.text in FAMILIES and c.kind == WORD and c.kinds[c.i + 1] in (WORD, STRING):
+        return c.take()
+    if c.kind == WORD and c.kinds[c.i + 1] in (WORD, STRING):
+        c.refuse(f"unknown family {c.said}", did_you_mean(c.text, FAMILIES))
+    return "ip"
+
+
+def _handle(c: Cursor) -> int | None:
+    return c.number("a handle") if c.accept("handle") else None
+
+
+def _table_block(c: Cursor, verb: str, reader: _Reader) -> s.Command:
+    at = c.at
+    c.expect("table")
+    family = _family(c)
+    name = c.word("the name of a table")
+    body = s.Table(family, name, at=at)
+    if c.text == "{":
+        body = _table_body(c, family, name, reader, at)
+    return s.Command(verb, "table", family, name, body=body, at=at)
+
+
+def _table_body(c: Cursor, family: str, name: str, reader: _Reader, at: int) -> s.Table:
+    opened = c.at
+    c.take()
+    parts: list[s.Part | s.Define | s.Include] = []
+    flags: list[str] = []
+    said = {"comment": ""}
+    while True:
+        c.lines()
+        if c.accept("}"):
+            return s.Table(family, name, tuple(parts), tuple(flags), said["comment"], at)
+        if c.over:
+            raise Wrong(opened, f"the brace of table {name} is never closed", "add a '}'")
+        before = c.i
+        try:
+            _table_line(c, parts, flags, said, reader)
+        except Wrong as wrong:
+            reader.wrong(wrong)
+            c.recover()
+            if c.i == before:
+                c.take()
+
+
+def _table_line(c: Cursor, parts: list[s.Part | s.Define | s.Include], flags: list[str],
+                said: dict[str, str], reader: _Reader) -> None:  # fmt: skip
+    word = c.text
+    if word == "chain":
+        parts.append(_chain(c, reader))
+    elif word in ("set", "map"):
+        parts.append(named_set(c))
+    elif word in OBJECTS:
+        parts.append(object_of(c))
+    elif word == "flowtable":
+        parts.append(flowtable(c))
+    elif word in ("define", "redefine", "undefine"):
+        parts.append(define(c))
+    elif word == "include":
+        parts.append(include(c))
+    elif word == "flags":
+        c.take()
+        flags.append(c.one_of(("dormant", "owner", "persist"), "flag of a table"))
+        while c.accept(","):
+            flags.append(c.one_of(("dormant", "owner", "persist"), "flag of a table"))
+    elif word == "comment":
+        c.take()
+        said["comment"] = c.string("a comment")
+    else:
+        known = ("chain", "set", "map", "flowtable", "flags", "comment", "define", *OBJECTS)
+        hint = did_you_mean(word, known)
+        if word in STATEMENTS or (c.kind == WORD and not hint.startswith("did")):
+            hint = "a rule stands in a chain"
+        c.refuse(f"unexpected {c.said} in a table", hint)
+    c.end()
+
+
+def _chain(c: Cursor, reader: _Reader) -> s.Chain:
+    at = c.at
+    c.take()
+    name = c.word("the name of a chain")
+    if c.text != "{":
+        return s.Chain(name, at=at)
+    return chain_body(c, name, at, reader.wrong)
+
+
+def chain_body(c: Cursor, name: str, at: int, wrong: Callable[[Wrong], None]) -> s.Chain:
+    opened = c.at
+    c.expect("{")
+    rules: list[s.Rule] = []
+    head: dict[str, object] = {}
+    while True:
+        c.lines()
+        if c.accept("}"):
+            return s.Chain(name, rules=tuple(rules), at=at, **head)  # type: ignore[arg-type]
+        if c.over:
+            raise Wrong(opened, f"the brace of chain {name} is never closed", "add a '}'")
+        before = c.i
+        try:
+            read = _HEAD.get(c.text)
+            if read and (c.text != "type" or c.kinds[c.i + 1] == WORD):
+                head.update(read(c))
+            else:
+                rules.append(rule(c))
+            c.end()
+        except Wrong as no:
+            wrong(no)
+            c.recover()
+            if c.i == before:
+                c.take()
+
+
+def _hook(c: Cursor) -> dict[str, object]:
+    at = c.at
+    c.take()
+    kind = c.one_of(("filter", "nat", "route"), "type of chain")
+    c.expect("hook")
+    hook = c.one_of(
+        ("ingress", "egress", "prerouting", "input", "forward", "output", "postrouting"), "hook"
+    )
+    devices: tuple[s.Expression, ...] = ()
+    if c.accept("device"):
+        devices = (constant(c),)
+    elif c.accept("devices"):
+        c.expect("=")
+        devices = devices_of(c)
+    c.expect("priority")
+    priority, offset = priority_of(c)
+    c.accept(";")
+    return {"hook": s.Hook(kind, hook, priority, offset, devices, at)}
+
+
+def devices_of(c: Cursor) -> tuple[s.Expression, ...]:
+    if c.text != "{":
+        return (constant(c),)
+    found: list[s.Expression] = []
+    for each in set_literal(c).elements:
+        found.append(each if isinstance(each, s.Variable) else each.key)
+    return tuple(found)
+
+
+def priority_of(c: Cursor) -> tuple[s.Expression, int]:
+    """A number, a name, or a name and a distance."""
+    at = c.at
+    if c.text in ("-", "+") and c.kinds[c.i + 1] == NUMBER:
+        sign = c.take()
+        return s.Value(("-" if sign == "-" else "") + c.take(), False, at), 0
+    name = constant(c)
+    if c.text in ("-", "+") and c.kinds[c.i + 1] == NUMBER:
+        sign = c.take()
+        return name, (-1 if sign == "-" else 1) * c.number("a distance", 0x7FFFFFFF)
+    return name, 0
+
+
+def _policy(c: Cursor) -> dict[str, object]:
+    c.take()
+    if c.text == "$":
+        value = constant(c)
+        assert isinstance(value, s.Variable)
+        return {"policy": f"${value.name}"}
+    return {"policy": c.one_of(("accept", "drop"), "policy")}
+
+
+def _flags(c: Cursor) -> dict[str, object]:
+    c.take()
+    c.one_of(("offload",), "flag of a chain")
+    return {"offload": True}
+
+
+def _comment(c: Cursor) -> dict[str, object]:
+    c.take()
+    return {"comment": c.string("a comment")}
+
+
+_HEAD = {"type": _hook, "policy": _policy, "flags": _flags, "comment": _comment}
+
+
+# ---- commands at the top level
+
+
+def _command(c: Cursor, reader: _Reader, verb: str = "") -> s.Command:
+    at = c.at
+    verb = verb or c.take()
+    if c.text not in _KINDS:
+        if verb in ("add", "insert", "create") and c.kind == WORD:
+            return _rule_command(c, verb, at)
+        c.refuse(f"{verb} knows no {c.said}", did_you_mean(c.text, _KINDS))
+    kind = c.text
+    if verb in ("list", "reset", "rename"):
+        raise Wrong(at, f"{verb} is no part of a ruleset", "it is for the command line")
+    if kind == "table" and verb in ("add", "create"):
+        return _table_block(c, verb, reader)
+    c.take()
+    if kind == "ruleset":
+        family = c.take() if c.text in FAMILIES else ""
+        return s.Command(verb, kind, family, at=at)
+    if kind == "rule":
+        return _rule_command(c, verb, at)
+    if kind == "ct":
+        kind = f"ct {c.one_of(('helper', 'timeout', 'expectation'), 'object of ct')}"
+    family = _family(c)
+    if c.text == "handle":
+        return s.Command(verb, kind, family, handle=_handle(c), at=at)
+    table = c.word("the name of a table")
+    if kind == "table":
+        return s.Command(verb, kind, family, table, at=at)
+    handle = _handle(c)
+    if handle is not None:
+        return s.Command(verb, kind, family, table, handle=handle, at=at)
+    name = c.word(f"the name of a {kind}")
+    body = _body(c, verb, kind, name, at, reader)
+    return s.Command(verb, kind, family, table, name, body=body, at=at)
+
+
+def _body(c: Cursor, verb: str, kind: str, name: str, at: int,
+          reader: _Reader) -> s.Part | s.SetLiteral | None:  # fmt: skip
+    if kind == "element":
+        if c.text == "$":
+            variable = constant(c)
+            assert isinstance(variable, s.Variable)
+            return s.SetLiteral((variable,), at)
+        return set_literal(c)
+    if verb not in ("add", "create"):
+        return None
+    c.i -= 1
+    if kind == "chain":
+        c.take()
+        return chain_body(c, name, at, reader.wrong) if c.text == "{" else s.Chain(name, at=at)
+    if kind in ("set", "map"):
+        return named_set(c, kind)
+    if kind == "flowtable":
+        return flowtable(c, named=True)
+    return object_of(c, kind)
+
+
+def _rule_command(c: Cursor, verb: str, at: int) -> s.Command:
+    family = _family_of_rule(c)
+    table = c.word("the name of a table")
+    chain = c.word("the name of a chain")
+    position = None
+    if c.text in ("position", "handle", "index") and c.kinds[c.i + 1] == NUMBER:
+        position = (c.take(), c.number("a position"))
+    body = None if verb in ("delete", "destroy", "reset") else rule(c)
+    return s.Command(verb, "rule", family, table, chain, position=position, body=body, at=at)
+
+
+def _family_of_rule(c: Cursor) -> str:
+    names = c.kinds[c.i + 1] in (WORD, STRING) and c.kinds[c.i + 2] in (WORD, STRING)
+    return c.take() if c.text in FAMILIES and names else "ip"
+
+

@@ -1,0 +1,429 @@
+"""nft statements: one function each, found by the word they begin with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from . import syntax as s
+from .cursor import Cursor
+from .lexer import MARK, NUMBER, STRING, WORD
+from .parse_expressions import (
+    assigned,
+    concat,
+    constant,
+    is_selector,
+    right_side,
+    selector,
+    set_or_name,
+    sum_of_selectors,
+    value,
+    verdict,
+)
+from .problems import did_you_mean
+
+_OPERATORS = {
+    "==": "==", "eq": "==", "!=": "!=", "ne": "!=", "<": "<", "lt": "<", ">": ">", "gt": ">",
+    "<=": "<=", "le": "<=", ">=": ">=", "ge": ">=", "!": "!",
+}  # fmt: skip
+UNITS = ("second", "minute", "hour", "day", "week")
+BYTES = {"bytes": 1, "kbytes": 1 << 10, "mbytes": 1 << 20}
+LEVELS = ("emerg", "alert", "crit", "err", "warn", "notice", "info", "debug", "audit")
+_LEVEL_ALIASES = {"warning": "warn", "error": "err", "panic": "emerg"}
+NAT_FLAGS = ("random", "fully-random", "persistent")
+
+
+def statement(c: Cursor) -> s.Statement:
+    """One statement of a rule."""
+    read = STATEMENTS.get(c.text) if c.kind == WORD else None
+    if read and not (c.text in _BOTH and _reads_as_match(c)):
+        return read(c)
+    return _match(c)
+
+
+_BOTH = ("ct", "reset", "synproxy", "limit", "set")
+
+
+def _reads_as_match(c: Cursor) -> bool:
+    return c.text == "ct" and (c.after(), c.after(2)) not in {
+        ("helper", "set"), ("timeout", "set"), ("expectation", "set"), ("count", c.after(2))
+    }  # fmt: skip
+
+
+def _match(c: Cursor) -> s.Statement:
+    at = c.at
+    if c.kind != WORD and c.text not in ("@", "(", "$"):
+        c.refuse(f"expected a statement, found {c.said}")
+    if c.text == "$":
+        c.refuse("a variable cannot stand for a statement", "write it after a selector")
+    left = concat(c, sum_of_selectors)
+    if isinstance(left, s.Value):
+        c.i -= 1
+        selector(c)
+    text = c.texts[c.i]
+    if text == "set" and c.kind == WORD:
+        c.take()
+        return s.Assign(left, assigned(c), at)
+    if text in ("vmap", "map"):
+        return _mapped(c, left, at)
+    operator = ""
+    if text in _OPERATORS and c.kinds[c.i] >= WORD:
+        operator = _OPERATORS[c.take()]
+    right = right_side(c)
+    mask = None
+    if c.text == "/" and c.kind == MARK:
+        c.take()
+        mask = right_side(c)
+    return s.Match(left, operator, right, mask, at)
+
+
+def _mapped(c: Cursor, left: s.Expression, at: int) -> s.Statement:
+    if c.accept("vmap"):
+        return s.Decide(s.Map(left, set_or_name(c), True, at), at)
+    c.refuse("a map gives a value, and no statement takes it here", "did you mean 'vmap'?")
+
+
+def _decide(c: Cursor) -> s.Statement:
+    at = c.at
+    return s.Decide(verdict(c), at)
+
+
+def _counter(c: Cursor) -> s.Statement:
+    at = c.at
+    c.take()
+    if c.accept("name"):
+        return s.Refer("counter", _named(c), at)
+    if c.kind == STRING:
+        return s.Refer("counter", constant(c), at)
+    if not c.accept("packets"):
+        return s.Counter(None, None, at)
+    packets = c.number("packets")
+    c.expect("bytes")
+    return s.Counter(packets, c.number("bytes"), at)
+
+
+def _named(c: Cursor) -> s.Expression:
+    """The name of an object, or a map that gives one."""
+    at = c.at
+    if is_selector(c) and c.after() not in ("", "\n", ";", "}"):
+        key = concat(c, sum_of_selectors)
+        c.expect("map")
+        return s.Map(key, set_or_name(c), False, at)
+    return constant(c)
+
+
+def _limit(c: Cursor) -> s.Statement:
+    at = c.at
+    c.take()
+    if c.accept("name"):
+        return s.Refer("limit", _named(c), at)
+    return limit_body(c, at)
+
+
+def limit_body(c: Cursor, at: int) -> s.Limit:
+    c.expect("rate")
+    over = bool(c.accept("over"))
+    c.accept("until")
+    rate = c.number("a rate", 0xFFFFFFFF)
+    if not rate:
+        c.refuse("a rate of 0 lets nothing through", "write drop")
+    unit, per = _rate(c)
+    burst, burst_unit = None, ""
+    if c.accept("burst"):
+        burst = c.number("a burst", 0xFFFFFFFF)
+        burst_unit = c.one_of(("packets", *BYTES), "unit")
+        if (burst_unit == "packets") != (unit == "packets"):
+            c.i -= 1
+            c.refuse(f"a limit in {unit} has no burst in {burst_unit}")
+    return s.Limit(rate, unit, per, over, burst, burst_unit, at)
+
+
+def _rate(c: Cursor) -> tuple[str, str]:
+    if c.accept("/"):
+        return "packets", c.one_of(UNITS, "unit of time")
+    unit, _, per = c.text.partition("/")
+    if unit not in BYTES or (per and per not in UNITS):
+        c.refuse(f"unknown rate {c.said}", "as in 10/second or 5 mbytes/second")
+    c.take()
+    if not per:
+        c.expect("/")
+        per = c.one_of(UNITS, "unit of time")
+    return unit, per
+
+
+def _quota(c: Cursor) -> s.Statement:
+    at = c.at
+    c.take()
+    if c.accept("name"):
+        return s.Refer("quota", _named(c), at)
+    return quota_body(c, at)
+
+
+def quota_body(c: Cursor, at: int) -> s.Quota:
+    over = bool(c.accept("over"))
+    c.accept("until")
+    amount = c.number("an amount")
+    unit = c.one_of(BYTES, "unit")
+    used, used_unit = None, ""
+    if c.accept("used"):
+        used = c.number("an amount")
+        used_unit = c.one_of(BYTES, "unit")
+    return s.Quota(amount, unit, over, used, used_unit, at)
+
+
+def _log(c: Cursor) -> s.Statement:
+    at = c.at
+    c.take()
+    said: dict[str, int] = {}
+    prefix: s.Expression | None = None
+    level = ""
+    flags: list[str] = []
+    while c.kind == WORD and c.text in _LOG_WORDS:
+        word = c.take()
+        if word == "prefix":
+            prefix = constant(c)
+        elif word == "level":
+            name = _LEVEL_ALIASES.get(c.text, c.text)
+            if name not in LEVELS:
+                c.refuse(f"unknown level {c.said}", did_you_mean(name, LEVELS))
+            c.take()
+            level = name
+        elif word == "flags":
+            flags += _log_flags(c)
+        else:
+            said[word] = c.number(word, _LOG_WORDS[word])
+    return s.Log(prefix, level, said.get("group"), said.get("snaplen"),
+                 said.get("queue-threshold"), tuple(flags), at)  # fmt: skip
+
+
+_LOG_WORDS = {
+    "prefix": 0, "level": 0, "flags": 0, "group": 0xFFFF, "snaplen": 0xFFFFFFFF,
+    "queue-threshold": 0xFFFF,
+}  # fmt: skip
+
+
+def _log_flags(c: Cursor) -> list[str]:
+    word = c.one_of(("tcp", "ip", "skuid", "ether", "all"), "log flag")
+    if word == "tcp":
+        flags = [c.one_of(("sequence", "options"), "log flag of tcp")]
+        while c.accept(","):
+            flags.append(c.one_of(("sequence", "options"), "log flag of tcp"))
+        return [f"tcp {flag}" for flag in flags]
+    if word == "ip":
+        return [f"ip {c.one_of(('options',), 'log flag of ip')}"]
+    return [word]
+
+
+def _reject(c: Cursor) -> s.Statement:
+    at = c.at
+    c.take()
+    if not c.accept("with"):
+        return s.Reject("", None, at)
+    kind = c.one_of(("tcp", "icmp", "icmpv6", "icmpx"), "way to reject")
+    if kind == "tcp":
+        c.expect("reset")
+        return s.Reject("tcp reset", None, at)
+    c.accept("type")
+    return s.Reject(kind, constant(c), at)
+
+
+def _nat(c: Cursor) -> s.Statement:
+    at = c.at
+    kind = c.take()
+    family = ""
+    if kind in ("snat", "dnat") and c.text in ("ip", "ip6") and not is_selector(c):
+        family = c.take()
+    words = []
+    while kind in ("snat", "dnat") and c.text in ("addr", "prefix", "interval", "port", "."):
+        words.append(c.take())
+    address: s.Expression | None = None
+    port: s.Expression | None = None
+    if c.accept("to") or (kind in ("snat", "dnat") and not c.ended):
+        if c.text != ":":
+            address = _nat_address(c)
+        if c.accept(":"):
+            port = assigned(c)
+        elif kind in ("masquerade", "redirect"):
+            address, port = None, address
+    elif kind in ("snat", "dnat"):
+        c.refuse(f"{kind} needs 'to' and an address", f"as in {kind} to 192.0.2.1")
+    flags = []
+    while c.text in NAT_FLAGS and c.kind == WORD:
+        flags.append(c.take())
+        c.accept(",")
+    return s.Nat(kind, family, " ".join(words), address, port, tuple(flags), at)
+
+
+def _nat_address(c: Cursor) -> s.Expression:
+    at = c.at
+    low = _bare_address(c)
+    if c.text == "-":
+        c.take()
+        return s.Range(low, _bare_address(c), at)
+    return low
+
+
+def _bare_address(c: Cursor) -> s.Expression:
+    if c.accept("["):
+        inner = constant(c)
+        c.expect("]")
+        return inner
+    return assigned(c)
+
+
+def _tproxy(c: Cursor) -> s.Statement:
+    at = c.at
+    c.take()
+    family = c.take() if c.text in ("ip", "ip6") else ""
+    c.expect("to")
+    address = None if c.text == ":" else _bare_address(c)
+    port = assigned(c) if c.accept(":") else None
+    return s.Tproxy(family, address, port, at)
+
+
+def _synproxy(c: Cursor) -> s.Statement:
+    at = c.at
+    c.take()
+    if c.accept("name"):
+        return s.Refer("synproxy", _named(c), at)
+    return synproxy_body(c, at)
+
+
+def synproxy_body(c: Cursor, at: int, several: bool = False) -> s.Synproxy:
+    mss = wscale = None
+    flags = []
+    while True:
+        if several:
+            c.lines()
+        if c.accept("mss"):
+            mss = c.number("mss", 0xFFFF)
+        elif c.accept("wscale"):
+            wscale = c.number("wscale", 255)
+        elif c.text in ("timestamp", "sack-perm"):
+            flags.append(c.take())
+        else:
+            return s.Synproxy(mss, wscale, tuple(flags), at)
+
+
+def _queue(c: Cursor) -> s.Statement:
+    at = c.at
+    c.take()
+    flags: list[str] = []
+    if c.accept("flags"):
+        flags += _queue_flags(c)
+    to: s.Expression | None = None
+    if c.accept("num") or c.kind == NUMBER:
+        to = value(c)
+    elif c.accept("to"):
+        to = assigned(c)
+    flags += _queue_flags(c)
+    return s.Queue(to, tuple(flags), at)
+
+
+def _queue_flags(c: Cursor) -> list[str]:
+    flags = []
+    while c.text in ("bypass", "fanout"):
+        flags.append(c.take())
+        c.accept(",")
+    return flags
+
+
+def _send(c: Cursor) -> s.Statement:
+    at = c.at
+    kind = c.take()
+    family = c.take() if c.text in ("ip", "ip6") and c.after() == "to" else ""
+    c.expect("to")
+    first = assigned(c)
+    if c.accept("device"):
+        return s.Send(kind, family, first, assigned(c), at)
+    if kind == "fwd" and not family:
+        return s.Send(kind, "", None, first, at)
+    return s.Send(kind, family, first, None, at)
+
+
+def _plain(c: Cursor) -> s.Statement:
+    at = c.at
+    word = c.take()
+    if word == "last" and c.accept("used"):
+        c.one_of(("never",), "time") if c.text == "never" else c.time("a time")
+    return s.Plain(word, at)
+
+
+def _remember(c: Cursor) -> s.Statement:
+    at = c.at
+    verb = c.take()
+    c.expect("@", " and the name of a set")
+    name = c.word("the name of a set")
+    from .parse_expressions import set_literal
+
+    literal = set_literal(c)
+    if len(literal.elements) != 1 or not isinstance(literal.elements[0], s.Element):
+        c.refuse(f"{verb} @{name} takes one element in braces")
+    return s.Remember(verb, name, literal.elements[0], at)
+
+
+def _reset(c: Cursor) -> s.Statement:
+    at = c.at
+    c.take()
+    option = selector(c)
+    if not isinstance(option, s.Selector) or option.words[0] != "tcp option":
+        c.refuse("reset is for a tcp option", "as in reset tcp option sack-perm")
+    return s.Reset(option.words[1], at)
+
+
+def _flow(c: Cursor) -> s.Statement:
+    at = c.at
+    c.take()
+    c.one_of(("add", "offload"), "verb of flow")
+    c.expect("@", " and the name of a flowtable")
+    return s.Offload(c.word("the name of a flowtable"), at)
+
+
+def _ct(c: Cursor) -> s.Statement:
+    at = c.at
+    c.take()
+    kind = c.take()
+    if kind == "count":
+        over = bool(c.accept("over"))
+        return s.Connections(c.number("a count", 0xFFFFFFFF), over, at)
+    c.expect("set")
+    return s.Refer(f"ct {kind}", _named(c), at)
+
+
+STATEMENTS: dict[str, Callable[[Cursor], s.Statement]] = {
+    **dict.fromkeys(("accept", "drop", "continue", "return", "jump", "goto"), _decide),
+    **dict.fromkeys(("snat", "dnat", "masquerade", "redirect"), _nat),
+    **dict.fromkeys(("dup", "fwd"), _send),
+    **dict.fromkeys(("add", "update", "delete"), _remember),
+    **dict.fromkeys(("notrack", "last"), _plain),
+    "counter": _counter,
+    "limit": _limit,
+    "quota": _quota,
+    "log": _log,
+    "reject": _reject,
+    "tproxy": _tproxy,
+    "synproxy": _synproxy,
+    "queue": _queue,
+    "reset": _reset,
+    "flow": _flow,
+    "ct": _ct,
+}
+
+
+def rule(c: Cursor) -> s.Rule:
+    """Statements up to the end of the line, and their comment."""
+    at = c.at
+    found: list[s.Statement] = []
+    comment = ""
+    kinds, texts = c.kinds, c.texts
+    while kinds[c.i] != 1 and (texts[c.i] != "}" or kinds[c.i] != MARK):
+        if texts[c.i] == "comment" and kinds[c.i] == WORD:
+            c.take()
+            comment = c.string("a comment")
+            if len(comment.encode()) > 127:
+                c.i -= 1
+                c.refuse("a comment has at most 128 bytes")
+            break
+        found.append(statement(c))
+    if not found:
+        c.refuse("a rule without a statement")
+    return s.Rule(tuple(found), comment, at)

@@ -1,0 +1,169 @@
+"""Sets as netlink messages, anonymous and named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from . import syntax as s
+from . import values
+from .datatypes import TYPES, Type, sized
+from .elements import (
+    Stateful,
+    data_length,
+    element_lists,
+    key_length,
+    network_order,
+    type_number,
+)
+from .loads import Loaded, type_of
+from .problems import Wrong
+from .scope import CONCAT, EVAL, INTERVAL, MAP, OBJECT, TIMEOUT, Scope, SetKind
+from .typeof import described
+from .wire import attribute, nest, text, u32, u64, userdata
+
+NEWSET, NEWSETELEM = 9, 12
+CREATE = 0x400
+_ANONYMOUS, _CONSTANT = 1, 2
+_FLAGS = {"constant": _CONSTANT, "interval": INTERVAL, "timeout": TIMEOUT, "dynamic": EVAL}
+OBJECT_KINDS = {"counter": 1, "quota": 2, "ct helper": 3, "limit": 4, "connlimit": 5, "tunnel": 6,
+                "ct timeout": 7, "secmark": 8, "ct expectation": 9, "synproxy": 10}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SetMessage:
+    """A message about a set: its number among NFT_MSG, its flags, its attributes."""
+
+    number: int
+    flags: int
+    body: bytes
+    at: int
+
+
+def anonymous(table: str, prefix: str, kind: SetKind, loaded: Sequence[Loaded],
+              elements: Sequence[s.Element], scope: Scope, stateful: Stateful,
+              at: int) -> Iterator[SetMessage]:  # fmt: skip
+    """A set that lives in one rule; the kernel picks its name."""
+    name = f"__{prefix}%d"
+    yield SetMessage(NEWSET, CREATE, _definition(table, name, kind, len(elements), b"", ()), at)
+    head = text(1, table) + text(2, name) + u32(4, kind.number)
+    for chunk in element_lists(kind, loaded, elements, scope, stateful):
+        yield SetMessage(NEWSETELEM, CREATE, head + chunk, at)
+
+
+def _definition(table: str, name: str, kind: SetKind, size: int, more: bytes,
+                notes: tuple[tuple[int, bytes], ...]) -> bytes:  # fmt: skip
+    parts = [text(1, table), text(2, name), u32(3, kind.flags)]
+    parts += [u32(4, type_number(kind.key)), u32(5, key_length(kind.key))]
+    if kind.verdicts:
+        parts += [u32(6, 0xFFFFFF00), u32(7, 0)]
+    elif kind.object:
+        parts += [u32(15, kind.object)]
+    elif kind.data is not None:
+        parts += [u32(6, type_number(kind.data)), u32(7, data_length(kind))]
+    described = [u32(1, size)] if size else []
+    if kind.flags & CONCAT:
+        described.append(nest(2, *(nest(1, u32(1, each.bytes)) for each in kind.key)))
+    parts += [nest(9, *described)] if described else []
+    parts.append(u32(10, kind.number))
+    order = [(0, _order(kind.key))]
+    if kind.data is not None:
+        order.append((1, _order(kind.data)))
+    if kind.data_interval:
+        order.append((6, b"\1\0\0\0"))
+    return b"".join(parts) + more + attribute(13, userdata(*order, *notes))
+
+
+def _order(types: tuple[Type, ...]) -> bytes:
+    """nft's note on the byte order of a key: 1 host, 2 network."""
+    big = types[0].order == ">" if len(types) == 1 else False
+    return (2 if big else 1).to_bytes(4, "little") if len(types) == 1 else bytes(4)
+
+
+# ---- named sets
+
+
+def kind_of(tree: s.Set, number: int, scope: Scope) -> SetKind:
+    """What a declaration says of its set."""
+    key = _types(tree.key, scope)
+    flags = 0
+    for flag in tree.flags:
+        flags |= _FLAGS[flag]
+    if tree.timeout:
+        flags |= TIMEOUT
+    if tree.statements and not flags & EVAL:
+        flags |= 0
+    if tree.auto_merge and not flags & INTERVAL:
+        raise Wrong(tree.at, "auto-merge is for sets of intervals", "add 'flags interval'")
+    if flags & INTERVAL:
+        key = network_order(key)
+    if len(key) > 1 and flags & INTERVAL:
+        flags |= CONCAT
+    if tree.data is None:
+        return SetKind(tree.name, key, None, flags, number=number, auto_merge=tree.auto_merge)
+    word = tree.data[0] if isinstance(tree.data, tuple) else ""
+    if word == "verdict":
+        return SetKind(tree.name, key, None, flags | MAP, verdicts=True, number=number)
+    if word in OBJECT_KINDS:
+        return SetKind(tree.name, key, None, flags | OBJECT, OBJECT_KINDS[word], number=number)
+    data = _types(tree.data, scope)
+    return SetKind(tree.name, key, data, flags | MAP, number=number,
+                   data_interval=tree.data_interval)  # fmt: skip
+
+
+def _types(tree: tuple[str, ...] | s.Expression, scope: Scope) -> tuple[Type, ...]:
+    if isinstance(tree, tuple):
+        return tuple(map(_named, tree))
+    parts = tree.parts if isinstance(tree, s.Concat) else (tree,)
+    return tuple(_whole(type_of(part)) for part in parts)
+
+
+def _named(name: str) -> Type:
+    kind = TYPES[name]
+    if kind.name == "integer":
+        raise Wrong(0, "integers have no width of their own", "use typeof")
+    return sized(kind, kind.bytes * 8)
+
+
+def _whole(kind: Type) -> Type:
+    return sized(kind, kind.bytes * 8)
+
+
+def named(table: str, tree: s.Set, kind: SetKind, flags: int,
+          stateful: Stateful) -> SetMessage:  # fmt: skip
+    """The message that makes a named set."""
+    more = b""
+    if tree.policy == "memory":
+        more += u32(8, 1)
+    if tree.timeout:
+        more += u64(11, values.milliseconds(tree.timeout, tree.at))
+    if tree.gc_interval:
+        more += u32(12, values.milliseconds(tree.gc_interval, tree.at))
+    if tree.statements:
+        expressions = stateful(tree.statements)
+        more += nest(17, expressions[0][4:]) if len(expressions) == 1 else nest(18, *expressions)
+    body = _definition(table, tree.name, kind, tree.size or 0, more, _notes(tree))
+    return SetMessage(NEWSET, flags, body, tree.at)
+
+
+def _notes(tree: s.Set) -> tuple[tuple[int, bytes], ...]:
+    notes = []
+    if tree.auto_merge:
+        notes.append((2, b"\1\0\0\0"))
+    if not isinstance(tree.key, tuple):
+        notes.append((3, described(tree.key)))
+    if tree.data is not None and not isinstance(tree.data, tuple):
+        notes.append((4, described(tree.data)))
+    if tree.comment:
+        notes.append((7, tree.comment.encode() + b"\0"))
+    return tuple(notes)
+
+
+def filled(table: str, kind: SetKind, elements: Sequence[s.Element], scope: Scope,
+           stateful: Stateful, at: int, flags: int = CREATE, number: int = NEWSETELEM
+           ) -> Iterator[SetMessage]:  # fmt: skip
+    """Elements put into (or taken from) a named set."""
+    loaded = [Loaded(each) for each in kind.key]
+    head = text(1, table) + text(2, kind.name) + (u32(4, kind.number) if kind.number else b"")
+    for chunk in element_lists(kind, loaded, elements, scope, stateful):
+        yield SetMessage(number, flags, head + chunk, at)

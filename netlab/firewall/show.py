@@ -1,0 +1,466 @@
+"""Syntax tree → nft text, in the form in which ``nft list ruleset`` writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from . import syntax as s
+from .fields import SHOWN_BARE
+
+_BINDING = {"|": 1, "^": 2, "&": 3, "<<": 4, ">>": 4}
+
+
+def show(script: s.Script) -> str:
+    """The text of a whole script; parsed again it gives an equal tree."""
+    return "".join(f"{line}\n" for each in script.lines for line in _line(each))
+
+
+def expression(tree: s.Expression | s.Element) -> str:
+    return _EXPRESSIONS[type(tree)](tree)
+
+
+def statement(tree: s.Statement) -> str:
+    return _STATEMENTS[type(tree)](tree)
+
+
+def rule(tree: s.Rule) -> str:
+    text = " ".join(map(statement, tree.statements))
+    return f'{text} comment "{tree.comment}"' if tree.comment else text
+
+
+# ---- expressions
+
+
+def _value(v: s.Value) -> str:
+    return f'"{v.text}"' if v.quoted else v.text
+
+
+def _selector(v: s.Selector) -> str:
+    if v.words[0] == "meta" and v.words[1] in SHOWN_BARE:
+        return v.words[1]
+    return " ".join(v.words)
+
+
+def _hash(v: s.Hash) -> str:
+    of = f" {expression(v.of)}" if v.of is not None else ""
+    seed = f" seed 0x{v.seed:x}" if v.seed is not None else ""
+    offset = f" offset {v.offset}" if v.offset else ""
+    return f"{v.kind}{of} mod {v.modulus}{seed}{offset}"
+
+
+def _binary(v: s.Binary) -> str:
+    return f"{_operand(v.left, v, 0)} {v.operator} {_operand(v.right, v, 1)}"
+
+
+def _operand(part: s.Expression, whole: s.Binary, right: int) -> str:
+    text = expression(part)
+    if isinstance(part, s.Binary) and _BINDING[part.operator] < _BINDING[whole.operator] + right:
+        return f"({text})"
+    return text
+
+
+def _tight(v: s.Expression) -> str:
+    text = expression(v)
+    return f"({text})" if isinstance(v, s.Binary) else text
+
+
+def _element(v: s.Element) -> str:
+    words = [expression(v.key)]
+    words += [statement(each) for each in v.statements]
+    words += [f"timeout {v.timeout}"] if v.timeout else []
+    words += [f"expires {v.expires}"] if v.expires else []
+    words += [f'comment "{v.comment}"'] if v.comment else []
+    words += [f": {expression(v.data)}"] if v.data is not None else []
+    return " ".join(words)
+
+
+def _map(v: s.Map) -> str:
+    return f"{expression(v.key)} {'vmap' if v.verdicts else 'map'} {expression(v.table)}"
+
+
+def _literal(v: s.SetLiteral) -> str:
+    return f"{{ {', '.join(map(expression, v.elements))} }}" if v.elements else "{ }"
+
+
+_EXPRESSIONS: dict[type, Callable[[Any], str]] = {
+    s.Value: _value,
+    s.Variable: lambda v: f"${v.name}",
+    s.Wildcard: lambda v: "*",
+    s.Prefix: lambda v: f"{_tight(v.base)}/{v.length}",
+    s.Range: lambda v: f"{_tight(v.low)}-{_tight(v.high)}",
+    s.Selector: _selector,
+    s.Raw: lambda v: f"@{v.base},{v.offset},{v.length}",
+    s.Hash: _hash,
+    s.Concat: lambda v: " . ".join(map(expression, v.parts)),
+    s.Binary: _binary,
+    s.Values: lambda v: ",".join(map(_tight, v.items)),
+    s.SetName: lambda v: f"@{v.name}",
+    s.Verdict: lambda v: v.kind if v.chain is None else f"{v.kind} {expression(v.chain)}",
+    s.SetLiteral: _literal,
+    s.Element: _element,
+    s.Map: _map,
+}
+
+# ---- statements
+
+
+def _match(v: s.Match) -> str:
+    mask = f" / {expression(v.mask)}" if v.mask is not None else ""
+    operator = f" {v.operator}" if v.operator else ""
+    return f"{expression(v.left)}{operator} {expression(v.right)}{mask}"
+
+
+def _counter(v: s.Counter) -> str:
+    return "counter" if v.packets is None else f"counter packets {v.packets} bytes {v.bytes}"
+
+
+def _refer(v: s.Refer) -> str:
+    name = expression(v.name)
+    if v.kind.startswith("ct "):
+        return f"{v.kind} set {name}"
+    return f"{v.kind} name {name}"
+
+
+def limit_words(v: s.Limit) -> str:
+    unit = "/" if v.unit == "packets" else f" {v.unit}/"
+    burst = f" burst {v.burst} {v.burst_unit}" if v.burst is not None else ""
+    return f"rate {'over ' if v.over else ''}{v.rate}{unit}{v.per}{burst}"
+
+
+def quota_words(v: s.Quota) -> str:
+    used = f" used {v.used} {v.used_unit}" if v.used is not None else ""
+    return f"{'over ' if v.over else ''}{v.amount} {v.unit}{used}"
+
+
+def _log(v: s.Log) -> str:
+    words = ["log"]
+    words += [f"prefix {expression(v.prefix)}"] if v.prefix is not None else []
+    words += [f"level {v.level}"] if v.level else []
+    words += [f"group {v.group}"] if v.group is not None else []
+    words += [f"snaplen {v.snaplen}"] if v.snaplen is not None else []
+    words += [f"queue-threshold {v.threshold}"] if v.threshold is not None else []
+    return " ".join([*words, *_log_flags(v.flags)])
+
+
+def _log_flags(flags: tuple[str, ...]) -> Iterator[str]:
+    tcp = [flag.removeprefix("tcp ") for flag in flags if flag.startswith("tcp ")]
+    if tcp:
+        yield f"flags tcp {','.join(tcp)}"
+    yield from (f"flags {flag}" for flag in flags if not flag.startswith("tcp "))
+
+
+def _reject(v: s.Reject) -> str:
+    if not v.kind:
+        return "reject"
+    code = f" {expression(v.code)}" if v.code is not None else ""
+    return f"reject with {v.kind}{code}"
+
+
+def _target(address: s.Expression | None, port: s.Expression | None) -> str:
+    text = "" if address is None else _bracketed(address, port is not None)
+    return text if port is None else f"{text}:{expression(port)}"
+
+
+def _bracketed(address: s.Expression, port: bool) -> str:
+    if isinstance(address, s.Range) and port:
+        return f"{_bracketed(address.low, port)}-{_bracketed(address.high, port)}"
+    text = expression(address)
+    return f"[{text}]" if port and isinstance(address, s.Value) and ":" in text else text
+
+
+def _nat(v: s.Nat) -> str:
+    words = [v.kind]
+    words += [v.family] if v.family else []
+    words += [v.concat] if v.concat else []
+    if v.address is not None or v.port is not None:
+        words += ["to", _target(v.address, v.port)]
+    words += [",".join(v.flags)] if v.flags else []
+    return " ".join(words)
+
+
+def _tproxy(v: s.Tproxy) -> str:
+    family = f" {v.family}" if v.family else ""
+    return f"tproxy{family} to {_target(v.address, v.port)}"
+
+
+def _synproxy(v: s.Synproxy) -> str:
+    return " ".join(["synproxy", *synproxy_words(v)])
+
+
+def synproxy_words(v: s.Synproxy) -> list[str]:
+    words = [f"mss {v.mss}"] if v.mss is not None else []
+    words += [f"wscale {v.wscale}"] if v.wscale is not None else []
+    return [*words, *v.flags]
+
+
+def _queue(v: s.Queue) -> str:
+    words = ["queue"]
+    words += [f"flags {','.join(v.flags)}"] if v.flags else []
+    words += [f"to {expression(v.to)}"] if v.to is not None else []
+    return " ".join(words)
+
+
+def _send(v: s.Send) -> str:
+    words = [v.kind]
+    words += [v.family] if v.family else []
+    words += ["to"]
+    words += [expression(v.address)] if v.address is not None else []
+    if v.device is not None:
+        words += [f"device {expression(v.device)}" if v.address is not None else
+                  expression(v.device)]  # fmt: skip
+    return " ".join(words)
+
+
+_STATEMENTS: dict[type, Callable[[Any], str]] = {
+    s.Match: _match,
+    s.Decide: lambda v: expression(v.verdict),
+    s.Assign: lambda v: f"{expression(v.target)} set {expression(v.value)}",
+    s.Counter: _counter,
+    s.Refer: _refer,
+    s.Limit: lambda v: f"limit {limit_words(v)}",
+    s.Quota: lambda v: f"quota {quota_words(v)}",
+    s.Connections: lambda v: f"ct count {'over ' if v.over else ''}{v.count}",
+    s.Log: _log,
+    s.Reject: _reject,
+    s.Nat: _nat,
+    s.Tproxy: _tproxy,
+    s.Synproxy: _synproxy,
+    s.Queue: _queue,
+    s.Send: _send,
+    s.Plain: lambda v: v.word,
+    s.Remember: lambda v: f"{v.verb} @{v.name} {{ {_element(v.element)} }}",
+    s.Reset: lambda v: f"reset tcp option {v.option}",
+    s.Offload: lambda v: f"flow add @{v.name}",
+}
+
+# ---- tables and what they hold
+
+
+def _line(tree: s.Line) -> Iterator[str]:
+    if isinstance(tree, s.Define):
+        yield _define(tree)
+    elif isinstance(tree, s.Include):
+        yield f'include "{tree.path}"'
+    else:
+        yield from _command(tree)
+
+
+def _define(tree: s.Define) -> str:
+    value = f" = {expression(tree.value)}" if tree.value is not None else ""
+    return f"{tree.verb} {tree.name}{value}"
+
+
+def _command(tree: s.Command) -> Iterator[str]:
+    if tree.verb == "" and isinstance(tree.body, s.Table):
+        yield from table(tree.body)
+        return
+    words = [tree.verb, tree.kind, tree.family, tree.table, tree.name]
+    words += [f"handle {tree.handle}"] if tree.handle is not None else []
+    words += [f"{tree.position[0]} {tree.position[1]}"] if tree.position else []
+    head = " ".join(filter(None, words))
+    body = list(_body(tree))
+    if body:
+        yield f"{head} {body[0]}"
+        yield from body[1:]
+    else:
+        yield head
+
+
+def _body(tree: s.Command) -> Iterator[str]:
+    body = tree.body
+    if isinstance(body, s.Table):
+        inside = list(_table_inside(body))
+        yield from _braced("", inside) if inside else ()
+    elif isinstance(body, s.Rule):
+        yield rule(body)
+    elif isinstance(body, s.SetLiteral):
+        one = body.elements[0] if len(body.elements) == 1 else None
+        yield expression(one) if isinstance(one, s.Variable) else _literal(body)
+    elif isinstance(body, s.Chain):
+        inside = list(_chain_inside(body))
+        yield from _braced("", inside) if inside else ()
+    elif isinstance(body, s.Set):
+        yield from _braced("", _set_inside(body))
+    elif isinstance(body, s.Object):
+        inside = list(_object_inside(body))
+        yield from _braced("", inside) if inside else ()
+    elif isinstance(body, s.Flowtable):
+        yield from _braced("", _flowtable_inside(body))
+
+
+def _braced(head: str, inside: Iterable[str]) -> Iterator[str]:
+    yield f"{head} {{".lstrip()
+    yield from (f"\t{line}" if line else "" for line in inside)
+    yield "}"
+
+
+def table(tree: s.Table) -> Iterator[str]:
+    """The lines of a table."""
+    return _braced(f"table {tree.family} {tree.name}", _table_inside(tree))
+
+
+def _table_inside(tree: s.Table) -> Iterator[str]:
+    if tree.comment:
+        yield f'comment "{tree.comment}"'
+    if tree.flags:
+        yield f"flags {','.join(tree.flags)}"
+    first = not (tree.flags)
+    for each in tree.parts:
+        if isinstance(each, s.Define):
+            yield _define(each)
+            continue
+        if isinstance(each, s.Include):
+            yield f'include "{each.path}"'
+            continue
+        if not first:
+            yield ""
+        first = False
+        yield from part(each)
+
+
+def part(tree: s.Part) -> Iterator[str]:
+    """The lines of a chain, a set, a map, a named object or a flowtable."""
+    if isinstance(tree, s.Chain):
+        yield from _braced(f"chain {tree.name}", _chain_inside(tree))
+    elif isinstance(tree, s.Set):
+        kind = "map" if tree.data is not None else "set"
+        yield from _braced(f"{kind} {tree.name}", _set_inside(tree))
+    elif isinstance(tree, s.Object):
+        yield from _braced(f"{tree.kind} {tree.name}", _object_inside(tree))
+    else:
+        yield from _braced(f"flowtable {tree.name}", _flowtable_inside(tree))
+
+
+def _chain_inside(tree: s.Chain) -> Iterator[str]:
+    if tree.comment:
+        yield f'comment "{tree.comment}"'
+    if tree.hook:
+        policy = f" policy {tree.policy};" if tree.policy else ""
+        yield f"{hook_words(tree.hook)};{policy}"
+    elif tree.policy:
+        yield f"policy {tree.policy}"
+    if tree.offload:
+        yield "flags offload"
+    yield from map(rule, tree.rules)
+
+
+def hook_words(hook: s.Hook) -> str:
+    words = [f"type {hook.type} hook {hook.hook}", *_device_words(hook.devices)]
+    if hook.priority is not None:
+        words.append(f"priority {_priority(hook.priority, hook.offset)}")
+    return " ".join(words)
+
+
+def _device_words(devices: tuple[s.Expression, ...]) -> list[str]:
+    if len(devices) == 1 and not isinstance(devices[0], s.Variable):
+        return [f"device {expression(devices[0])}"]
+    return [f"devices = {{ {', '.join(map(expression, devices))} }}"] if devices else []
+
+
+def _priority(priority: s.Expression, offset: int) -> str:
+    sign = f" {'-' if offset < 0 else '+'} {abs(offset)}" if offset else ""
+    return f"{expression(priority)}{sign}"
+
+
+def _types(tree: tuple[str, ...] | s.Expression) -> str:
+    return " . ".join(tree) if isinstance(tree, tuple) else expression(tree)
+
+
+def _set_inside(tree: s.Set) -> Iterator[str]:
+    word = "type" if isinstance(tree.key, tuple) else "typeof"
+    interval = "interval " if tree.data_interval else ""
+    data = f" : {interval}{_types(tree.data)}" if tree.data is not None else ""
+    yield f"{word} {_types(tree.key)}{data}"
+    if tree.policy:
+        yield f"policy {tree.policy}"
+    if tree.size is not None:
+        yield f"size {tree.size}"
+    if tree.flags:
+        yield f"flags {','.join(tree.flags)}"
+    if tree.timeout:
+        yield f"timeout {tree.timeout}"
+    if tree.gc_interval:
+        yield f"gc-interval {tree.gc_interval}"
+    if tree.auto_merge:
+        yield "auto-merge"
+    if tree.comment:
+        yield f'comment "{tree.comment}"'
+    if tree.statements:
+        yield " ".join(map(statement, tree.statements))
+    yield from _elements(tree)
+
+
+_PER_LINE = 5
+_FEW = 2
+_WIDE_TYPES = frozenset(
+    ["ipv4_addr", "ipv6_addr", "ether_addr", "string", "ifname", "verdict", "time", "date"]
+)  # fmt: skip
+
+
+def _elements(tree: s.Set) -> Iterator[str]:
+    if not tree.elements:
+        return
+    texts = list(map(expression, tree.elements))
+    step = _step(tree)
+    rows = [", ".join(texts[at : at + step]) for at in range(0, len(texts), step)]
+    lines = ",\n".join(rows).split("\n")
+    yield f"elements = {{ {lines[0]}" + (" }" if len(lines) == 1 else "")
+    for number, line in enumerate(lines[1:], 2):
+        yield f"             {line}" + (" }" if number == len(lines) else "")
+
+
+def _step(tree: s.Set) -> int:
+    return _FEW
+
+
+def _object_inside(tree: s.Object) -> Iterator[str]:
+    if tree.comment:
+        yield f'comment "{tree.comment}"'
+    if isinstance(tree.body, s.Counter):
+        yield statement(tree.body).removeprefix("counter ")
+    elif isinstance(tree.body, s.Quota):
+        yield quota_words(tree.body)
+    elif isinstance(tree.body, s.Limit):
+        yield limit_words(tree.body)
+    elif isinstance(tree.body, s.Synproxy):
+        yield from _synproxy_lines(tree.body)
+    yield from _option_lines(tree)
+
+
+def _synproxy_lines(tree: s.Synproxy) -> Iterator[str]:
+    words = synproxy_words(tree)
+    numbers = [word for word in words if " " in word]
+    flags = [word for word in words if " " not in word]
+    yield from numbers
+    if flags:
+        yield " ".join(flags)
+
+
+def _option_lines(tree: s.Object) -> Iterator[str]:
+    options = dict(tree.options)
+    if tree.kind == "ct helper" and "type" in options:
+        words = [f'type "{options.pop("type")}"']
+        words += [f"protocol {options.pop('protocol')}"] if "protocol" in options else []
+        yield " ".join(words)
+    for word, text in options.items():
+        if word == "policy":
+            states = text.split()
+            pairs = zip(states[::2], states[1::2], strict=True)
+            yield f"policy = {{ {', '.join(f'{state} : {time}' for state, time in pairs)} }}"
+        elif word == "context":
+            yield f'"{text}"'
+        else:
+            yield f"{word} {text}"
+
+
+def _flowtable_inside(tree: s.Flowtable) -> Iterator[str]:
+    if tree.priority is not None:
+        yield f"hook ingress priority {_priority(tree.priority, tree.offset)}"
+    if tree.devices:
+        yield f"devices = {{ {', '.join(map(expression, tree.devices))} }}"
+    flags = [flag for flag in tree.flags if flag != "counter"]
+    if flags:
+        yield f"flags {','.join(flags)}"
+    if "counter" in tree.flags:
+        yield "counter"
