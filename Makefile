@@ -3,7 +3,6 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-JUDGES := iproute2 iputils-ping tcpdump nftables ethtool
 
 .PHONY: demo test check docs live need-root clean
 
@@ -17,10 +16,9 @@ $(VENV)/.ready: pyproject.toml | need-root
 	@$(BIN)/pip install -q --disable-pip-version-check --root-user-action=ignore -e '.[dev]'
 	@touch $@
 
-.stamp-judges:
-	@missing=; for tool in ip ping tcpdump nft ethtool; do command -v $$tool >/dev/null || missing=yes; done; \
-	if [ -n "$$missing" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(JUDGES); fi
-	touch $@
+.stamp-judges: tests/judges.sh
+	@sh tests/judges.sh
+	@touch $@
 
 demo: need-root $(VENV)/.ready
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python demo/demo.py

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netlab.cli.which import inode_of, lab_name, nodes_of, state_directory
+from netlab.cli.which import identity_of, lab_name, nodes_of, state_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # see netlab.errors
@@ -14,21 +14,21 @@ def exec_one(lab: str, node: str, argv: Sequence[str]) -> NoReturn:
     """Become the program."""
     from netlab.kernel import enter
 
-    enter.exec_command(lab, node, inode_of(lab, node), argv, state_directory())
+    enter.exec_command(lab, node, identity_of(lab, node), argv, state_directory())
 
 
 def exec_many(lab: str, nodes: Sequence[str], argv: Sequence[str]) -> int:
     """In several nodes at once; 0 if all ended so, else the highest exit code."""
     from netlab.kernel import enter
 
-    inodes: dict[str, int | None] = {node: inode_of(lab, node) for node in nodes}
-    return max(enter.run_many(lab, inodes, argv, state=state_directory()).values(), default=0)
+    identities: dict[str, int | None] = {node: identity_of(lab, node) for node in nodes}
+    return max(enter.run_many(lab, identities, argv, state=state_directory()).values(), default=0)
 
 
 def shell(lab: str, node: str) -> NoReturn:
     from netlab.kernel import enter
 
-    enter.exec_shell(lab, node, inode_of(lab, node), state_directory())
+    enter.exec_shell(lab, node, identity_of(lab, node), state_directory())
 
 
 def run(lab_or_file: str, words: Sequence[str], everywhere: bool) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netlab.cli.which import inode_of, lab_name, no_such_lab, renderer, state_directory
+from netlab.cli.which import identity_of, lab_name, no_such_lab, renderer, state_directory
 from netlab.errors import LabNotFound, StateRefused
 from netlab.kernel.machine import LinuxMachine
 from netlab.lab import glance, state
@@ -27,7 +27,7 @@ def show(lab_or_file: str, node: str | None, json: bool) -> None:
         renderer(json).lab(picture)
         return
     if node not in picture.nodes:
-        inode_of(lab, node)  # raises, with what would be right
+        identity_of(lab, node)  # raises, with what would be right
         raise LabNotFound(f"lab {lab} has no node {node} any more")
     renderer(json).node(picture, picture.nodes[node])
 

@@ -1,6 +1,6 @@
 """What the words mean: which lab, which node, which renderer. Loads next to nothing.
 
-A node's inode is found by searching the journal's text, so that `netlab exec` in a lab of 1,000
+A node's identity is found by searching the journal's text, so that `netlab exec` in a lab of 1,000
 nodes starts as fast as in one of two.
 """
 
@@ -72,8 +72,11 @@ def _lab_of(file: str) -> str:
     return read(file).wanted.lab
 
 
-def inode_of(lab: str, node: str) -> int:
-    """By which a node's namespace is known to be the lab's. Raises LabNotFound."""
+def identity_of(lab: str, node: str) -> int:
+    """By which a node's namespace is known to be the lab's; see ``netlab.kernel.identity``.
+
+    Raises LabNotFound.
+    """
     raw = state.read_journal(state_directory(), lab)
     if raw is None:
         no_such_lab(lab)
@@ -83,7 +86,7 @@ def inode_of(lab: str, node: str) -> int:
         sentence = f"lab {lab} has no node {node}{_meant(node, nodes_of(lab))}"
         raise LabNotFound(sentence, hint=f"`netlab show {lab}` tells which it has")
     start = at + len(mark)
-    return int(raw[start : start + 20].lstrip().split(b",")[0].split(b"}")[0])
+    return int(raw[start : start + 40].lstrip().split(b",")[0].split(b"}")[0])
 
 
 def nodes_of(lab: str) -> list[str]:

@@ -11,8 +11,6 @@ BASELINE = {
     "net.ipv4.conf.default.rp_filter": "0",
     "net.ipv4.conf.all.proxy_arp": "0",
     "net.ipv4.conf.default.proxy_arp": "0",
-    # without the first address of a subnet the others stay, as on every machine with systemd
-    "net.ipv4.conf.all.promote_secondaries": "1",
     # addresses are usable at once: nobody else could hold them
     "net.ipv6.conf.all.accept_dad": "0",
     "net.ipv6.conf.default.accept_dad": "0",

@@ -17,6 +17,7 @@ import os
 import sys
 
 from netlab.kernel import libc
+from netlab.kernel.identity import inode, is_here
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # see netlab.kernel.view
@@ -39,34 +40,34 @@ _NOT_FOUND, _NOT_EXECUTABLE = 127, 126
 
 
 def enter(
-    lab: str, node: str, inode: int | None, state: str = STATE, netns_dir: str = NETNS
+    lab: str, node: str, identity: int | None, state: str = STATE, netns_dir: str = NETNS
 ) -> dict[str, str]:
     """Move this process, which must have one thread, into the node; the environment there.
 
-    ``inode`` is the namespace's own number, by which it is known to be the lab's.
+    ``identity`` is the namespace's own number (``netlab.kernel.identity``): whose it is.
     """
-    return _enter(node, inode, f"{state}/{lab}", f"{netns_dir}/{lab}.{node}")
+    return _enter(node, identity, f"{state}/{lab}", f"{netns_dir}/{lab}.{node}")
 
 
 def exec_command(
     lab: str,
     node: str,
-    inode: int | None,
+    identity: int | None,
     argv: Sequence[str],
     state: str = STATE,
     netns_dir: str = NETNS,
 ) -> NoReturn:
     """Become a program in the node: its exit code, signals and terminal are its own."""
-    _become(node, argv, enter(lab, node, inode, state, netns_dir))
+    _become(node, argv, enter(lab, node, identity, state, netns_dir))
 
 
 def exec_shell(
-    lab: str, node: str, inode: int | None, state: str = STATE, netns_dir: str = NETNS
+    lab: str, node: str, identity: int | None, state: str = STATE, netns_dir: str = NETNS
 ) -> NoReturn:
     """Become the caller's shell in the node."""
     shell = os.environ.get("SHELL", "")
     usable = os.path.isabs(shell) and os.access(shell, os.X_OK)
-    exec_command(lab, node, inode, [shell if usable else "/bin/sh", "-i"], state, netns_dir)
+    exec_command(lab, node, identity, [shell if usable else "/bin/sh", "-i"], state, netns_dir)
 
 
 def run_line(
@@ -75,7 +76,7 @@ def run_line(
     node: str,
     command: str,
     should_stop: Callable[[], bool],
-    inode: int | None = None,
+    identity: int | None = None,
 ) -> tuple[int, str]:
     """Run a shell line in the node and wait: its exit code, and the end of what it said.
 
@@ -90,7 +91,7 @@ def run_line(
         del said[:-KEPT_OUTPUT]
 
     def prepare() -> dict[str, str]:
-        return _enter(node, inode, lab_dir, netns_path)
+        return _enter(node, identity, lab_dir, netns_path)
 
     child = children.start(lambda: _into(node, ["/bin/sh", "-c", command], prepare), both=keep)
     codes = children.attend({node: lambda: child}, should_stop)
@@ -99,7 +100,7 @@ def run_line(
 
 def run_many(
     lab: str,
-    inodes: Mapping[str, int | None],
+    identities: Mapping[str, int | None],
     argv: Sequence[str],
     write: Write | None = None,
     state: str = STATE,
@@ -113,13 +114,13 @@ def run_many(
     from netlab.kernel import children
 
     put = write or _write_all
-    width = max(map(len, inodes), default=0)
+    width = max(map(len, identities), default=0)
 
-    def starter(node: str, inode: int | None) -> Callable[[], children.Child]:
+    def starter(node: str, identity: int | None) -> Callable[[], children.Child]:
         label = f"{node:<{width}} | ".encode()
 
         def prepare() -> dict[str, str]:
-            return enter(lab, node, inode, state, netns_dir)
+            return enter(lab, node, identity, state, netns_dir)
 
         return lambda: children.start(
             lambda: _into(node, argv, prepare),
@@ -127,18 +128,21 @@ def run_many(
             err=children.Lines(lambda line: put(2, label + line)),
         )
 
-    starts = {node: starter(node, inode) for node, inode in inodes.items()}
+    starts = {node: starter(node, told) for node, told in identities.items()}
     with children.forwarded_signals() as group:
         return children.attend(starts, lambda: False, group)
 
 
-def _enter(node: str, inode: int | None, lab_dir: str, netns_path: str) -> dict[str, str]:
+def _enter(node: str, identity: int | None, lab_dir: str, netns_path: str) -> dict[str, str]:
     lab = os.path.basename(lab_dir)
     entry = _entry(f"{lab_dir}/nodes/{node}.json")
     hosts = _text(f"{lab_dir}/hosts") if entry["hosts"] else None
-    namespace = _open_namespace(lab, node, inode, netns_path)
+    namespace = _open_namespace(lab, node, identity, netns_path)
     try:
-        _join(node, namespace, _files(hosts, entry), lab_dir)
+        libc.setns(namespace, libc.CLONE_NEWNET)
+        if identity and not is_here(identity):
+            _refuse_foreign(lab, node, netns_path)
+        _see(node, _files(hosts, entry), lab_dir)
     except OSError as refusal:
         raise _told(node, refusal) from refusal
     finally:
@@ -156,11 +160,11 @@ def callers_environment() -> dict[str, str]:
     return environment
 
 
-def _join(node: str, namespace: int, files: list[File], lab_dir: str) -> None:
+def _see(node: str, files: list[File], lab_dir: str) -> None:
+    """Host name, /sys and files as the node has them, for this process alone."""
     from netlab.kernel import view
 
     directory, umask = _working_directory(), os.umask(0o022)
-    libc.setns(namespace, libc.CLONE_NEWNET)
     libc.unshare(libc.CLONE_NEWNS | libc.CLONE_NEWUTS)
     # slave: what the machine mounts from now on is seen here, and never the other way round
     libc.mount("", "/", flags=libc.MS_SLAVE | libc.MS_REC)
@@ -172,18 +176,22 @@ def _join(node: str, namespace: int, files: list[File], lab_dir: str) -> None:
         os.chdir(directory)  # the same words, in the new tree
 
 
-def _open_namespace(lab: str, node: str, inode: int | None, path: str) -> int:
+def _open_namespace(lab: str, node: str, identity: int | None, path: str) -> int:
     try:
         namespace = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as refusal:
         from netlab.errors import LabNotFound
 
         raise LabNotFound(f"lab {lab} has no node {node} up: {path} is not there") from refusal
-    if inode is None or os.fstat(namespace).st_ino == inode:
+    if identity is None or os.fstat(namespace).st_ino == inode(identity):
         return namespace
+    os.close(namespace)
+    _refuse_foreign(lab, node, path)
+
+
+def _refuse_foreign(lab: str, node: str, path: str) -> NoReturn:
     from netlab.errors import StateRefused
 
-    os.close(namespace)
     raise StateRefused(
         f"{path} is not the namespace that netlab made for {node}",
         hint=f"netlab down {lab}, then up again",

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 
-from netlab.kernel import baseline, libc
+from netlab.kernel import baseline, identity, libc
 from netlab.kernel.wire import open_socket
 
 OTHER_FILES = 48
@@ -36,7 +36,7 @@ class Fresh:
             self.socket = undo.enter_context(open_socket())
             self.fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
             undo.callback(os.close, self.fd)
-            self.inode = os.fstat(self.fd).st_ino
+            self.identity = identity.of_here(os.fstat(self.fd).st_ino)
             self.sysctls = baseline.differing() if sysctls is None else sysctls
             for name, value in self.sysctls.items():
                 baseline.write(name, value)

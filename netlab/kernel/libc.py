@@ -22,6 +22,9 @@ MS_REC = 0x4000
 MS_SLAVE = 0x80000
 MNT_DETACH = 0x2
 
+_AF_UNIX, _SOCK_DGRAM, _SOCK_CLOEXEC = 1, 2, 0o2000000
+_SOL_SOCKET, _SO_NETNS_COOKIE = 1, 71
+
 _IGNORED_BY_PYTHON = (13, 25)
 """SIGPIPE and SIGXFSZ; module signal costs more to import than all the rest of this one."""
 
@@ -64,6 +67,20 @@ def detach(target: str) -> None:
 def unmount(target: str) -> None:
     """Refused with EBUSY while anything is mounted below or in use."""
     _check(_libc.umount2(os.fsencode(target), 0), target)
+
+
+def netns_cookie() -> int:
+    """A number that no other network namespace has or will have until the next boot (socket(7)).
+
+    Of the one that the calling thread stands in; 0 where the kernel gives none (before 5.14).
+    """
+    sock = _checked(_libc.socket(_AF_UNIX, _SOCK_DGRAM | _SOCK_CLOEXEC, 0), "socket")
+    value, size = ctypes.c_uint64(), ctypes.c_uint32(8)
+    found = _libc.getsockopt(
+        sock, _SOL_SOCKET, _SO_NETNS_COOKIE, ctypes.byref(value), ctypes.byref(size)
+    )
+    os.close(sock)
+    return value.value if found == 0 else 0
 
 
 def become_subreaper() -> None:

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 from netlab.errors import MachineLacks
 from netlab.kernel import enter, libc, names
+from netlab.kernel.identity import inode, is_here
 from netlab.kernel.port import Kernel, Running
 
 if TYPE_CHECKING:
     from netlab.kernel.fresh import Stock
     from netlab.kernel.namespaces import Namespaces
     from netlab.kernel.supervisor.record import Record
+    from netlab.kernel.worker import Worker
 
 SETTLE_DEADLINE = 60.0
 """Seconds the kernel may take to clean up namespaces."""
@@ -69,10 +71,22 @@ class LinuxMachine:
             kernel.close()
 
     def standing(self, inodes: Mapping[str, int]) -> frozenset[str]:
-        found = {ns: names.inode_of(self._netns, ns) for ns in inodes}
-        return frozenset(ns for ns, inode in inodes.items() if found[ns] == inode)
+        if os.geteuid() != 0:  # who may not go there goes by the inode
+            found = {ns: names.inode_of(self._netns, ns) for ns in inodes}
+            return frozenset(ns for ns, told in inodes.items() if found[ns] == inode(told))
+        with self._visited(inodes) as (worker, namespaces):
+            return worker.call(lambda: frozenset(filter(namespaces.is_ours, inodes)))
 
     def devices(self, inodes: Mapping[str, int]) -> Mapping[str, frozenset[str]]:
+        with self._visited(inodes) as (worker, namespaces):
+            return worker.call(
+                lambda: {
+                    ns: _devices(namespaces, ns) for ns in filter(namespaces.is_ours, inodes)
+                }
+            )
+
+    @contextmanager
+    def _visited(self, inodes: Mapping[str, int]) -> Iterator[tuple[Worker, Namespaces]]:
         from netlab.kernel.namespaces import Namespaces
         from netlab.kernel.worker import Worker
 
@@ -80,14 +94,14 @@ class LinuxMachine:
         namespaces = Namespaces(self._netns, worker)
         namespaces.own(inodes)
         try:
-            there = self.standing(inodes)
-            return worker.call(lambda: {ns: _devices(namespaces, ns) for ns in there})
+            yield worker, namespaces
         finally:
             worker.close()
 
     def stands_in(self, inodes: Mapping[str, int]) -> str:
         here = os.stat("/proc/self/ns/net").st_ino
-        return next((ns for ns, inode in inodes.items() if inode == here), "")
+        ours = (ns for ns, told in inodes.items() if inode(told) == here and is_here(told))
+        return next(ours, "")
 
     def processes(self, lab: str) -> Mapping[tuple[str, str], Running]:
         from netlab.kernel.supervisor.record import all_of

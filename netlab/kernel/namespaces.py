@@ -11,6 +11,7 @@ from socket import socket
 from netlab.errors import KernelRefused
 from netlab.kernel import names, processes
 from netlab.kernel.fresh import Fresh, Stock, most_fresh
+from netlab.kernel.identity import inode, is_here
 from netlab.kernel.wire import open_socket
 from netlab.kernel.worker import Worker
 
@@ -29,8 +30,8 @@ class Namespaces:
 
     def own(self, inodes: Mapping[str, int]) -> None:
         self._inodes.update(inodes)
-        for ns, inode in inodes.items():
-            if ns in self._fresh and self._fresh[ns].inode != inode:
+        for ns, told in inodes.items():
+            if ns in self._fresh and self._fresh[ns].identity != told:
                 self._let_go(ns)
 
     def make(self, wanted: Iterable[str]) -> dict[str, int]:
@@ -47,8 +48,8 @@ class Namespaces:
                 fresh = Fresh(self._sysctls)
         self._sysctls = fresh.sysctls
         self._fresh[name] = fresh
-        self._inodes[name] = fresh.inode
-        return fresh.inode
+        self._inodes[name] = fresh.identity
+        return fresh.identity
 
     def _let_go(self, ns: str) -> None:
         if ns in self._fresh:
@@ -71,8 +72,8 @@ class Namespaces:
         known = [ns for ns in wanted if ns in self._inodes]
         ours = [ns for ns in known if self.is_ours(ns)]
         # where the name was taken by hand, a process may still hold the namespace
-        nameless = {self._inodes[ns]: ns for ns in known if ns not in ours}
-        processes.end({self._inodes[ns] for ns in ours}, nameless)
+        nameless = {inode(self._inodes[ns]): ns for ns in known if ns not in ours}
+        processes.end({inode(self._inodes[ns]) for ns in ours}, nameless)
         for ns in ours:
             names.take_name(self._directory, ns)
         for ns in known:
@@ -80,16 +81,29 @@ class Namespaces:
             self._let_go(ns)
 
     def is_ours(self, ns: str) -> bool:
-        inode = names.inode_of(self._directory, ns)
-        return inode is not None and inode == self._inodes.get(ns)
+        """Whether the namespace of that name is the one that netlab made."""
+        if names.inode_of(self._directory, ns) != inode(self._inodes.get(ns, 0)):
+            return False
+        try:
+            os.close(self._opened(ns))
+        except (FileNotFoundError, KernelRefused):
+            return False
+        return True
 
     def open(self, ns: str) -> int:
         """Raises FileNotFoundError where it is gone, KernelRefused where it is not the lab's."""
         if ns in self._fresh:
             return os.dup(self._fresh[ns].fd)
+        return self._opened(ns)
+
+    def _opened(self, ns: str) -> int:
+        """By its name; the thread goes there to see whether it is the one."""
         fd = os.open(f"{self._directory}/{ns}", os.O_RDONLY | os.O_CLOEXEC)
-        if os.fstat(fd).st_ino == self._inodes.get(ns):
-            return fd
+        told = self._inodes.get(ns, 0)
+        if os.fstat(fd).st_ino == inode(told):
+            self._worker.enter(fd)
+            if is_here(told):
+                return fd
         os.close(fd)
         raise KernelRefused(
             f"namespace {ns} is not the one that netlab made",

@@ -230,8 +230,23 @@ class NetlinkKernel:
         ]
         self._add(ns, routes.new_route(to, ways, kind, table, metric, source, replace))
 
-    def del_route(self, ns: str, to: str, kind: str, table: int, metric: int) -> None:
-        self._delete(ns, routes.del_route(to, kind, table, metric))
+    def del_route(
+        self,
+        ns: str,
+        to: str,
+        kind: str,
+        table: int,
+        metric: int,
+        hops: Sequence[NextHop] = (),
+    ) -> None:
+        ways = [
+            (h.gateway, (self._indexes.of(ns, h.device) or 0) if h.device else 0, h.weight, False)
+            for h in hops
+            if not metric and ":" not in to
+        ]
+        # of a route over a device that has gone, nobody knows what the kernel has left
+        known = all(index or not h.device for (_, index, _, _), h in zip(ways, hops, strict=False))
+        self._delete(ns, routes.del_route(to, kind, table, metric, ways if known else ()))
 
     def add_rule(self, ns: str, family: int, options: Options) -> None:
         self._add(ns, routes.new_rule(family, options), OPTIONS[f"rules IPv{family}"])

@@ -105,7 +105,17 @@ class Kernel(Protocol):
     ) -> None:
         """``to`` is always a prefix (``0.0.0.0/0``); ``kind`` unicast, blackhole, unreachable, …"""
 
-    def del_route(self, ns: str, to: str, kind: str, table: int, metric: int) -> None: ...
+    def del_route(
+        self,
+        ns: str,
+        to: str,
+        kind: str,
+        table: int,
+        metric: int,
+        hops: Sequence[NextHop] = (),
+    ) -> None:
+        """``hops`` tell it from one of another metric; without them it is told by all else."""
+
     def add_rule(self, ns: str, family: int, options: Options) -> None: ...
     def del_rule(self, ns: str, family: int, options: Options) -> None: ...
     def add_neighbour(self, ns: str, name: str, to: str, mac: str, proxy: bool) -> None: ...

@@ -31,44 +31,31 @@ from netlab.kernel.wire import Request
 Way = tuple[str, int, int, bool]
 """gateway, index of the interface, weight, onlink"""
 
+_Shape = tuple[tuple[int, bool, int, bool], ...]
+"""Of each way: the gateway's family (0: none), whether an interface is named, weight, onlink."""
+
 
 def new_route(
     to: str, hops: Sequence[Way], kind: str, table: int, metric: int, source: str, replace: bool
 ) -> Request:
     destination, _, length = to.partition("/")
     version = version_of(destination)
-    ways = tuple((version_of(g) if g else 0, bool(o), w, onlink) for g, o, w, onlink in hops)
+    ways, values = _ways(hops)
     shape = _route(version, int(length), ways, ROUTE_TYPES[kind], bool(metric), bool(source))
-    values: dict[str, Any] = {}
-    for number, (gateway, index, _, _) in enumerate(hops):
-        values[f"gateway{number}"] = gateway
-        values[f"index{number}"] = index
     body = shape(to=destination, table=table, metric=metric, source=source, **values)
     return RTM_NEWROUTE, CREATE | (REPLACE if replace else EXCL), body
 
 
 @cache
 def _route(
-    version: int,
-    length: int,
-    ways: tuple[tuple[int, bool, int, bool], ...],
-    kind: int,
-    metric: bool,
-    source: bool,
+    version: int, length: int, ways: _Shape, kind: int, metric: bool, source: bool
 ) -> Template:
-    """``ways``: the gateway's family (0: none), whether an interface is named, weight, onlink."""
     direct = version == 4 and len(ways) == 1 and not ways[0][0]
     scope = RT_SCOPE_LINK if direct else 0
     attrs = _route_head(version, length, metric)
     attrs += [("RTA_PREFSRC", Hole("source", ip(version)))] if source else []
-    flags = 0
-    if len(ways) == 1:
-        (gateway, index, _, onlink) = ways[0]
-        flags = RTNH_F_ONLINK if onlink else 0
-        attrs += _gateway(version, gateway, "gateway0")
-        attrs += [("RTA_OIF", Hole("index0", U32))] if index else []
-    elif ways:
-        attrs.append(("RTA_MULTIPATH", [_hop(version, n, way) for n, way in enumerate(ways)]))
+    attrs += _hops(version, ways)
+    flags = RTNH_F_ONLINK if len(ways) == 1 and ways[0][3] else 0
     return _route_template(version, length, scope, kind, flags, attrs)
 
 
@@ -92,22 +79,48 @@ def _gateway(version: int, gateway: int, name: str) -> list[tuple[str, Any]]:
     return [("RTA_VIA", {"family": FAMILIES[gateway], "addr": Hole(name, ip(gateway))})]
 
 
-def del_route(to: str, kind: str, table: int, metric: int) -> Request:
-    """Only one that netlab wrote: its protocol says so.
+def del_route(
+    to: str, kind: str, table: int, metric: int, hops: Sequence[Way] = ()
+) -> Request:
+    """Only one that netlab wrote: its protocol says so; with ``hops``, only one that leads there.
 
-    No metric means any to the kernel (net/ipv6/route.c, ip6_route_del), so IPv6's own is named.
+    No metric means any to the kernel (fib_table_delete, ip6_route_del): IPv6's own is named, of
+    IPv4's only the ways can tell one from another.
     """
     destination, _, length = to.partition("/")
     version = version_of(destination)
     metric = metric or (IP6_RT_PRIO_USER if version == 6 else 0)
-    shape = _gone_route(version, int(length), ROUTE_TYPES[kind], bool(metric))
-    return RTM_DELROUTE, 0, shape(to=destination, table=table, metric=metric)
+    ways, values = _ways(hops)
+    shape = _gone_route(version, int(length), ways, ROUTE_TYPES[kind], bool(metric))
+    return RTM_DELROUTE, 0, shape(to=destination, table=table, metric=metric, **values)
 
 
 @cache
-def _gone_route(version: int, length: int, kind: int, metric: bool) -> Template:
+def _gone_route(
+    version: int, length: int, ways: _Shape, kind: int, metric: bool
+) -> Template:
     scope = RT_SCOPE_NOWHERE if version == 4 else 0
-    return _route_template(version, length, scope, kind, 0, _route_head(version, length, metric))
+    attrs = [*_route_head(version, length, metric), *_hops(version, ways)]
+    return _route_template(version, length, scope, kind, 0, attrs)
+
+
+def _ways(hops: Sequence[Way]) -> tuple[_Shape, dict[str, Any]]:
+    """The shape of the ways, and what fills it."""
+    values: dict[str, Any] = {}
+    for number, (gateway, index, _, _) in enumerate(hops):
+        values[f"gateway{number}"] = gateway
+        values[f"index{number}"] = index
+    return tuple((version_of(g) if g else 0, bool(o), w, on) for g, o, w, on in hops), values
+
+
+def _hops(version: int, ways: _Shape) -> list[tuple[str, Any]]:
+    if len(ways) != 1:
+        several = [_hop(version, n, way) for n, way in enumerate(ways)]
+        return [("RTA_MULTIPATH", several)] if several else []
+    ((gateway, index, _, _),) = ways
+    return _gateway(version, gateway, "gateway0") + (
+        [("RTA_OIF", Hole("index0", U32))] if index else []
+    )
 
 
 def _route_head(version: int, length: int, metric: bool) -> list[tuple[str, Any]]:

@@ -184,7 +184,10 @@ class ScriptKernel:
         where = _route_words(to, kind, table, metric)
         self._ip(ns, "route", verb, *where, *origin, "proto", "static", *alone, *several)
 
-    def del_route(self, ns: str, to: str, kind: str, table: int, metric: int) -> None:
+    def del_route(
+        self, ns: str, to: str, kind: str, table: int, metric: int,
+        hops: Sequence[NextHop] = (),
+    ) -> None:
         self._ip(ns, "route", "del", *_route_words(to, kind, table, metric), if_there=True)
 
     def add_rule(self, ns: str, family: int, options: Options) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from netlab.kernel.identity import inode
 from netlab.kernel.port import Running
 from netlab.lab.glance import Header, Summary
 from netlab.resources import Inventory, Resource
@@ -92,9 +93,9 @@ def portrait(
     for resource in inventory.values():
         if isinstance(resource, Namespace):
             name = resource.name.partition(".")[2]
-            inode = inodes.get(resource.name, 0)
+            number = inode(inodes.get(resource.name, 0))
             kind = kinds.get(name, "")
-            nodes[name] = Node(name, kind, resource.name, inode, resource.name in gone)
+            nodes[name] = Node(name, kind, resource.name, number, resource.name in gone)
             nodes[name].sysctls.update(resource.defaults)
     painter = _Painter(nodes, running or {})
     for resource in inventory.values():

@@ -31,7 +31,7 @@ def resources(
     node: Node, site: Site, usual: Mapping[str, str] = MappingProxyType({})
 ) -> Iterator[Placed]:
     """``usual``: switches that are set unless the node's own settings say otherwise."""
-    switches = list(_switches(node, site, usual))
+    switches = list(_switches(node, site, {**usual, **_secondaries(site.nics)}))
     defaults = tuple((name, value) for _, name, value in switches if is_for_new_devices(name))
     yield site.path, Namespace(site.ns, defaults)
     for path, name, value in switches:
@@ -52,6 +52,15 @@ def resources(
     for place, line in enumerate(node.exec):
         nth = node.exec[:place].count(line)
         yield (*site.path, "exec", place), Command(site.ns, nth, line)
+
+
+def _secondaries(nics: Sequence[Nic]) -> dict[str, str]:
+    """Where several addresses share a subnet: without the first, Linux takes the others too."""
+    for nic in nics:
+        subnets = [a.network for a in nic.addresses if a.version == 4]
+        if len(set(subnets)) < len(subnets):
+            return {"net.ipv4.conf.all.promote_secondaries": "1"}
+    return {}
 
 
 def _switches(

@@ -97,7 +97,8 @@ class Route(Resource):
         self._write(kernel, replace=False)
 
     def delete(self, kernel: Kernel) -> None:
-        kernel.del_route(self.home, self.to, self.kind, self.table, self.metric)
+        hops = [NextHop(*hop) for hop in self.hops]
+        kernel.del_route(self.home, self.to, self.kind, self.table, self.metric, hops)
 
     def follows(self, before: Route) -> bool:
         """IPv6 keeps routes of one prefix side by side, so only IPv4 replaces in one step."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from tests.catalog.witness import Lab, started
-from tests.live.world import NETLAB, eventually, inside, ip, tool
+from tests.live.world import NETLAB, done, eventually, inside, ip, netlab, tool
 
 ECHO = "icmp[icmptype] == icmp-echo"
 """Only the way there, so that a capture says which way a ping took."""
@@ -228,12 +230,78 @@ def vxlan_overlay(lab: Lab) -> None:
     assert inside(lab.name, "g1", "ping", "-c1", "-M", "do", "-s", "1423", "g2").code != 0
 
 
+def ospf(lab: Lab) -> None:
+    """west ── r1 ── r2 ── east, and r1 ── r4 ── r3 ── r2"""
+    assert [p["state"] for node in lab.shown() for p in node["processes"]] == ["running"] * 4
+    eventually(lambda: lab.pings("west", "east"), 20)
+    eventually(lambda: len(_told(lab, "r1")) == 6, 20)
+    assert "ttl=62" in lab.ping_says("west", "east")
+    (cut,) = lab.told_commands()[1:2]
+    assert cut[2:] == ["r1", "--", "ip", "link", "set", "r2", "down"]
+    assert inside(lab.name, "r1", *cut[4:]).code == 0
+    eventually(lambda: "ttl=60" in lab.ping_says("west", "east"), 20)
+    assert _told(lab, "r1")["192.168.2.0/24"]["dev"] == "r4"
+
+
+def _told(lab: Lab, node: str) -> dict[str, Any]:
+    return {to: r for to, r in lab.routes(node).items() if r["protocol"] == "bird"}
+
+
+def dhcp_dns(lab: Lab) -> None:
+    """gw, alice and bob at lan"""
+    leased = {node: _addresses(lab, node, "inet") for node in ("alice", "bob")}
+    assert all(one[0].startswith("192.168.1.1") and len(one) == 1 for one in leased.values())
+    (ping,) = lab.told_commands()[:1]
+    said = inside(lab.name, ping[2], *ping[4:], "-c1", "-n")
+    assert (said.code, f"PING alice.lan ({leased['alice'][0]})" in said.out) == (0, True)
+    assert "alice" not in inside(lab.name, "bob", "cat", "/etc/hosts").out
+    told = done("logs", lab.name, "gw/dnsmasq")
+    assert all(f"DHCPACK(lan) {leased[n][0]} {lab.mac(n, 'eth0')} {n}" in told for n in leased)
+    done("stop", lab.name, "alice")
+    assert f"DHCPRELEASE(lan) {leased['alice'][0]}" in done("logs", lab.name, "gw")
+    assert _addresses(lab, "alice", "inet") == []
+
+
+def _addresses(lab: Lab, node: str, family: str) -> list[str]:
+    """Those that eth0 was given, not those it was made with."""
+    (link,) = ip(lab.ns(node), "address", "show", "dev", "eth0")
+    found = [a for a in link["addr_info"] if a["family"] == family and a.get("dynamic")]
+    return [a["local"] for a in found]
+
+
+def slaac(lab: Lab) -> None:
+    """alice and bob ── lan ── gw ── web"""
+    for node in ("alice", "bob"):
+        (address,) = eventually(lambda node=node: _addresses(lab, node, "inet6"), 10)
+        assert address.startswith("2001:db8:1::") or address.startswith("2001:db8:1:0:")
+        (router,) = ip(lab.ns(node), "-6", "route", "show", "default")
+        assert (router["protocol"], router["gateway"][:6]) == ("ra", "fe80::")
+        assert lab.pings(node, "2001:db8:2::2")
+        assert netlab("show", lab.name, node, "--json").json["interfaces"][0]["addresses"] == []
+
+
+def web(lab: Lab) -> None:
+    """client ── r1 ── web"""
+    fetch = ("busybox", "wget", "-qO-", "http://web/")
+    assert inside(lab.name, "client", *fetch).out == "hello from web\n"
+    assert '"GET / HTTP/1.1" 200 15' in done("logs", lab.name, "web/nginx")
+    (before,) = lab.shown("web")[0]["processes"]
+    os.kill(before["pid"], signal.SIGKILL)
+    assert eventually(lambda: _restarted(lab)) > 0
+    eventually(lambda: inside(lab.name, "client", *fetch).out == "hello from web\n")
+
+
+def _restarted(lab: Lab) -> int:
+    (nginx,) = lab.shown("web")[0]["processes"]
+    return int(nginx["restarts"]) if nginx["state"] == "running" else 0
+
+
 Claim = Callable[[Lab], None]
 
 CLAIMS: Mapping[str, Claim] = {
     claim.__name__.replace("_", "-"): claim
     for claim in (
-        container_bridge, dual_stack, lan, pmtu, policy_routing, proxy_arp, ring, tap_switch,
-        tun_vpn, two_hosts, two_lans, vxlan_overlay,
+        container_bridge, dhcp_dns, dual_stack, lan, ospf, pmtu, policy_routing, proxy_arp, ring,
+        slaac, tap_switch, tun_vpn, two_hosts, two_lans, vxlan_overlay, web,
     )
 }  # fmt: skip

@@ -38,6 +38,11 @@ class Lab:
     def routes(self, node: str, *words: str) -> dict[str, Any]:
         return {route["dst"]: route for route in ip(self.ns(node), *words, "route")}
 
+    def shown(self, *nodes: str) -> list[dict[str, Any]]:
+        """What `netlab show` says of the nodes, of all by default."""
+        found: list[dict[str, Any]] = netlab("show", self.name, "--json").json["nodes"]
+        return [node for node in found if node["name"] in nodes or not nodes]
+
     def mac(self, node: str, interface: str) -> str:
         """As netlab shows it."""
         shown = netlab("show", self.name, node, "--json").json

@@ -270,7 +270,6 @@ begin() {  # NAMESPACE: what every node starts with
         ipv4/conf/default/rp_filter 0 \\
         ipv4/conf/all/proxy_arp 0 \\
         ipv4/conf/default/proxy_arp 0 \\
-        ipv4/conf/all/promote_secondaries 1 \\
         ipv6/conf/all/accept_dad 0 \\
         ipv6/conf/default/accept_dad 0 \\
         ipv6/conf/all/disable_ipv6 0 \\

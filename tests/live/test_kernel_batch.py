@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from netlab.errors import CommandFailed, KernelRefused
+from netlab.kernel.identity import inode
 from netlab.kernel.links import new_device
 from netlab.kernel.netlink import NetlinkKernel
 from netlab.kernel.port import NextHop, VethEnd
@@ -121,7 +122,7 @@ def test_a_namespace_of_somebody_else_is_left_alone(lab: Lab) -> None:
     lab.kernel.del_namespace(lab.b)
     lab.kernel.flush()
     assert failure.value.token == "route"
-    assert os.stat(f"/run/netns/{lab.b}").st_ino == lab.inodes[lab.b]
+    assert os.stat(f"/run/netns/{lab.b}").st_ino == inode(lab.inodes[lab.b])
     assert ip(lab.b, "route", "show") == []
     lab.kernel.own({lab.b: lab.inodes[lab.b]})
 
@@ -131,7 +132,7 @@ def test_a_name_that_is_taken_is_refused(lab: Lab) -> None:
     lab.kernel.begin("second")
     lab.kernel.add_namespace(lab.a)
     assert lab.refusal()[:3] == ("second", "EEXIST", "File exists")
-    assert os.stat(f"/run/netns/{lab.a}").st_ino == lab.inodes[lab.a]
+    assert os.stat(f"/run/netns/{lab.a}").st_ino == inode(lab.inodes[lab.a])
     lab.kernel.own({lab.a: lab.inodes[lab.a]})
 
 

@@ -201,6 +201,25 @@ def test_of_two_routes_by_metric_the_meant_one_goes(
     assert [r.get("metric", 0) for r in routes(wired.a, family)] == [usual if first else 5]
 
 
+@pytest.mark.parametrize("several", [False, True], ids=["one way", "two ways"])
+def test_deleting_a_route_that_is_not_there_spares_one_of_another_metric(
+    wired: Lab, several: bool
+) -> None:
+    kernel = wired.kernel
+    backup = NextHop("10.0.0.8", "eth0")
+    meant = [NextHop("10.0.0.9", "eth0"), *([NextHop("10.0.0.7", "eth0")] if several else [])]
+    kernel.add_route(wired.a, "10.9.0.0/16", [backup], "unicast", 254, 5, "", False)
+    kernel.flush()
+    kernel.del_route(wired.a, "10.9.0.0/16", "unicast", 254, 0, meant)
+    kernel.flush()
+    assert [r["metric"] for r in routes(wired.a, 4)] == [5]
+    kernel.add_route(wired.a, "10.9.0.0/16", meant, "unicast", 254, 0, "", False)
+    kernel.flush()
+    kernel.del_route(wired.a, "10.9.0.0/16", "unicast", 254, 0, meant)
+    kernel.flush()
+    assert [r["metric"] for r in routes(wired.a, 4)] == [5]
+
+
 def test_a_route_that_netlab_did_not_write_is_not_deleted(wired: Lab) -> None:
     words = ("10.9.0.0/16", "via", "10.0.0.9", "proto", "bird")
     tool("ip", "-n", wired.a, "route", "add", *words)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from netlab.kernel.identity import inode
 from netlab.kernel.port import Kernel, VethEnd
 from tests.live.kernel import MAC, Lab, bridge, fresh_lab
 from tests.live.world import ip, tool
@@ -365,4 +366,4 @@ def test_what_is_made_is_counted_from_where_netlab_chooses(lab: Lab) -> None:
     lab.kernel.add_device(lab.a, "br0", "bridge", "", 0, True, {})
     lab.kernel.flush()
     assert [shown(lab.a, name)["ifindex"] for name in ("eth0", "t0", "br0")] == [16, 17, 18]
-    assert Path(f"/run/netns/{lab.a}").stat().st_ino == lab.inodes[lab.a]
+    assert Path(f"/run/netns/{lab.a}").stat().st_ino == inode(lab.inodes[lab.a])

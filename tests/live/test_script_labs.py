@@ -17,7 +17,11 @@ import pytest
 from tests.live.conftest import Write
 from tests.live.world import ROOT, done, inside, ip, tool
 
-TOPOLOGIES = {file.stem: file.read_text() for file in sorted(ROOT.glob("topologies/*.yaml"))}
+TOPOLOGIES = {
+    file.stem: text
+    for file in sorted(ROOT.glob("topologies/*.yaml"))
+    if "processes:" not in (text := file.read_text())  # what daemons do is not the script's
+}
 TOPOLOGIES["every word"] = """\
 name: every-word
 nodes:

@@ -228,7 +228,9 @@ class ModelKernel:
     def _is_connected(self, ns: str, to: str) -> bool:
         return not to.endswith("/32") and to in self._subnets(ns)
 
-    def del_route(self, ns: str, to: str, kind: str, table: int, metric: int) -> None:
+    def del_route(
+        self, ns: str, to: str, kind: str, table: int, metric: int, hops: Sequence[NextHop] = ()
+    ) -> None:
         self._drop(("route", ns, table, to, metric or (1024 if ":" in to else 0)))
 
     def add_rule(self, ns: str, family: int, options: Options) -> None:

@@ -7,6 +7,7 @@ import signal
 from contextlib import suppress
 
 from netlab.kernel import cgroups
+from netlab.kernel.identity import inode
 from netlab.kernel.processes import inside
 from netlab.kernel.supervisor.record import MARK, Record, start_ticks
 
@@ -36,7 +37,7 @@ def end(path: str, record: Record) -> None:
 def _members(path: str, record: Record) -> list[int]:
     if path:
         return cgroups.members(path)
-    return sorted(pid for pid, _ in inside({record.inode}) if _is_marked(pid, record.name))
+    return sorted(pid for pid, _ in inside({inode(record.inode)}) if _is_marked(pid, record.name))
 
 
 def _is_marked(pid: int, name: str) -> bool:
