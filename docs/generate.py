@@ -124,7 +124,7 @@ def _type(value: Schema) -> str:
         if word in value:
             told = [_type(v) for v in value[word] if v.get("type") != "null"]
             return " or ".join(dict.fromkeys(told))
-    return _plain(value)
+    return _plain(value) if "type" in value else "mapping"
 
 
 def _plain(value: Schema) -> str:

@@ -79,5 +79,5 @@ def test_the_kinds_of_the_worked_examples_work(tmp_path: Path, write: Write, lab
         [sys.executable, "-m", "netlab", "script", file],
         cwd=tmp_path, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
-    assert f"ip -n {lab}.h1 link add ifb0 " in script
+    assert f"ip -n {lab}.h1 link add name ifb0 " in script
     assert "echo 2 > /proc/sys/net/ipv4/conf/all/rp_filter" in script
