@@ -4,16 +4,13 @@ Annotations are no strings here: typer would evaluate each of them at every star
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from netlab.cli.main import installed_version
-from netlab.cli.which import lab_name, no_such_lab, nodes_of, renderer, state_directory
+from netlab.cli.which import lab_name, nodes_of, renderer, state_directory
 from netlab.errors import Interrupted, NetlabError, TopologyError, UsageError
-
-if TYPE_CHECKING:
-    from netlab.lab.lifecycle import Done
 
 WrongWords: Any = typer.BadParameter.__base__
 """Click's ``UsageError``: some versions of typer have a click of their own, of no public name."""
@@ -142,43 +139,11 @@ def down(
     json: Json = False,
 ) -> int:
     """Take a lab down: its processes, namespaces, links and files."""
-    from netlab.lab.state import labs, strays
+    from netlab.cli import down as work
 
     if (lab is None) != every:
         raise UsageError("which lab?" if lab is None else "a lab or `--all`, not both")
-    if lab is None:
-        return _down_all(labs(state_directory()), wait, json)
-    name = lab_name(lab)
-    if name not in strays(state_directory()):
-        no_such_lab(name)
-    renderer(json).down([_take_down(name, wait)])
-    return 0
-
-
-def _down_all(labs: list[str], wait: bool, json: bool) -> int:
-    """One that cannot be taken down does not keep the others up."""
-    from netlab.cli.work import ground
-
-    if labs:
-        ground().machine.admit()
-    done: list[Done] = []
-    failures: dict[str, NetlabError] = {}
-    for lab in labs:
-        try:
-            done.append(_take_down(lab, wait))
-        except NetlabError as failure:
-            failures[lab] = failure
-    renderer(json).down(done, failures)
-    return max((failure.exit_code for failure in failures.values()), default=0)
-
-
-def _take_down(lab: str, wait: bool) -> "Done":
-    from netlab.cli.work import ground
-    from netlab.lab import lifecycle
-    from netlab.lab.interrupt import watched
-
-    with watched():  # what is begun is finished: half down is worse than a second's wait
-        return lifecycle.down(ground(), lab, wait=wait)
+    return work.every(wait, json) if lab is None else work.one(lab, wait, json)
 
 
 @app.command("ls")

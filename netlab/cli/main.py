@@ -8,6 +8,10 @@ import sys
 
 from netlab.errors import NetlabError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # see netlab.errors
+    from collections.abc import Collection
+
 
 def main() -> None:
     gc.disable()  # a command ends before there is garbage; looking for it takes a tenth of its time
@@ -56,8 +60,17 @@ def _run(argv: list[str]) -> int:
         case ["show", *words] if _is_plain(argv, 1, 2):
             from netlab.cli import look
 
-            lab, *node = (word for word in words if word != "--json")
+            lab, *node = _without(words, "--json")
             look.show(lab, node[0] if node else None, "--json" in words)
+        case ["up", *words] if _is_plain(argv, 1, 1):
+            from netlab.cli import up
+
+            up.up(_without(words, "--json")[0], "--json" in words)
+        case ["down", *words] if _is_plain(argv, 1, 1, {"--json", "--wait"}):
+            from netlab.cli import down
+
+            lab = _without(words, "--json", "--wait")[0]
+            return down.one(lab, "--wait" in words, "--json" in words)
         case _:
             from netlab.cli.app import run as whole
 
@@ -72,9 +85,15 @@ def _is_plain_exec(argv: list[str]) -> bool:
     return len(before) > 2 and before != argv and not options and not _is_set(argv[0])
 
 
-def _is_plain(argv: list[str], least: int, most: int) -> bool:
-    """So many words, and no option but ``--json``."""
-    words = [word for word in argv[1:] if word != "--json"]
+def _without(words: list[str], *flags: str) -> list[str]:
+    return [word for word in words if word not in flags]
+
+
+def _is_plain(
+    argv: list[str], least: int, most: int, flags: Collection[str] = ("--json",)
+) -> bool:
+    """So many words, and no option but these."""
+    words = _without(argv[1:], *flags)
     options = any(word.startswith("-") for word in words)
     return least <= len(words) <= most and not options and not _is_set(argv[0])
 

@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from socket import socket
 from typing import TypeVar
 
@@ -33,6 +34,7 @@ from netlab.kernel.queues import (
 from netlab.kernel.wire import open_socket
 from netlab.kernel.worker import Job, Worker
 
+T = TypeVar("T")
 RunT = TypeVar("RunT", Nodes, Links, Names, Turn, Commands)
 
 FEW = 8
@@ -357,10 +359,13 @@ class NetlinkKernel:
 
     def _do_nodes(self, ops: Mapping[str, list[Op]]) -> None:
         """Namespaces do not wait for each other; those of the first half are told of first."""
-        nodes = list(ops.items())
-        half = -(-len(nodes) // 2) if len(nodes) > FEW else len(nodes)
-        parts = [part for part in (nodes[:half], nodes[half:]) if part]
-        self._worker.share([lambda part=part: self._do_some(part) for part in parts])  # type: ignore[misc]
+        self._share(list(ops.items()), self._do_some)
+
+    def _share(self, subjects: list[T], act: Callable[[list[T]], object]) -> None:
+        """Between two threads, where there are many."""
+        half = -(-len(subjects) // 2) if len(subjects) > FEW else len(subjects)
+        parts = [part for part in (subjects[:half], subjects[half:]) if part]
+        self._worker.share([partial(act, part) for part in parts])
 
     def _do_some(self, nodes: Iterable[tuple[str, list[Op]]]) -> None:
         for ns, some in nodes:
@@ -426,7 +431,7 @@ class NetlinkKernel:
         if run.take:
             self._all_named()
             try:
-                self._worker.call(lambda: self._namespaces.take(run.take))
+                self._share(run.take, self._namespaces.take)
             except OSError as problem:
                 raise refused(Op(run.token, _nothing), *_said(problem)) from problem
             except KernelRefused as problem:
