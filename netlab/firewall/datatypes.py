@@ -116,7 +116,7 @@ IFTYPE = Type(
     "iface_type", 21, 16, form="hex",
     symbols=_pairs("ether 1 ppp 512 ipip 768 ipip6 769 loopback 772 sit 776 ipgre 778"),
 )  # fmt: skip
-REALM = Type("realm", 22, 32, symbols={"cosmos": 0})
+REALM = Type("realm", 22, 32, form="named", symbols={"cosmos": 0})
 CLASSID = Type("classid", 23, 32, form="classid")
 UID = Type("uid", 24, 32, form="uid")
 GID = Type("gid", 25, 32, form="gid")
@@ -142,7 +142,7 @@ ICMPX_CODE = Type(
     "icmpx_code", 34, 8, ">",
     symbols=_pairs("port-unreachable 1 admin-prohibited 3 no-route 0 host-unreachable 2"),
 )  # fmt: skip
-DEVGROUP = Type("devgroup", 35, 32, symbols={"default": 0})
+DEVGROUP = Type("devgroup", 35, 32, form="named", symbols={"default": 0})
 DSCP_TYPE = Type("dscp", 36, 6, ">", form="hex", symbols=DSCP)
 ECN = Type("ecn", 37, 2, ">", symbols=_pairs("not-ect 0 ect1 1 ect0 2 ce 3"))
 ADDRTYPE = Type(

@@ -244,7 +244,7 @@ BARE_META = frozenset((
     "pkttype", "cpu", "cgroup", "ipsec", "secpath", "time", "day", "hour",
 ))  # fmt: skip
 SHOWN_BARE = frozenset((
-    "iif", "oif", "iifname", "oifname", "iiftype", "oiftype", "iifgroup", "oifgroup",
+    "iif", "oif", "iifname", "oifname", "iifgroup", "oifgroup",
 ))  # fmt: skip
 
 _CT: tuple[tuple[str, int, Type], ...] = (
@@ -308,14 +308,14 @@ _EXTENSIONS: dict[str, tuple[tuple[str, Type, int, int], ...]] = {
 }
 
 TCP_OPTIONS = {
-    "eol": 0, "nop": 1, "maxseg": 2, "window": 3, "sack-permitted": 4, "sack": 5, "sack0": 5,
+    "eol": 0, "nop": 1, "maxseg": 2, "window": 3, "sack-perm": 4, "sack": 5, "sack0": 5,
     "sack1": 5, "sack2": 5, "sack3": 5, "timestamp": 8, "fastopen": 34, "md5sig": 19, "mptcp": 30,
 }  # fmt: skip
-OPTION_ALIASES = {"sack-perm": "sack-permitted", "mss": "maxseg", "noop": "nop"}
+OPTION_ALIASES = {"sack-permitted": "sack-perm", "mss": "maxseg", "noop": "nop"}
 _OPTIONS: dict[str, tuple[tuple[str, int, int], ...]] = {
     "maxseg": (("length", 8, 8), ("size", 16, 16)),
     "window": (("length", 8, 8), ("count", 16, 8)),
-    "sack-permitted": (("length", 8, 8),),
+    "sack-perm": (("length", 8, 8),),
     "sack": (("length", 8, 8), ("left", 16, 32), ("right", 48, 32)),
     "sack0": (("left", 16, 32), ("right", 48, 32)),
     "sack1": (("left", 80, 32), ("right", 112, 32)),

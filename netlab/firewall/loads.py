@@ -176,7 +176,8 @@ def load_field(words: tuple[str, ...], slot: int, present: bool) -> tuple[Loaded
     field = FIELDS.get(words) or _made(words, 0)
     if present:
         result, flags = field.where
-        return Loaded(sized(t.BOOLEAN, 32), field=field), [ops.fib(slot, result, flags | FIB_PRESENT)]
+        found = [ops.fib(slot, result, flags | FIB_PRESENT)]
+        return Loaded(sized(t.BOOLEAN, 32), field=field), found
     return _LOADS[field.source](field, slot)
 
 

@@ -88,7 +88,7 @@ class Packet:
         link = self.known.get(LINK)
         if link == "vlan":
             return [Equal(LINK, 16, number)]
-        if link == "ether" and (self.family != "bridge" or inner):
+        if link == "ether" and (self.family != "bridge" or inner or name == "arp"):
             return [Equal(LINK, 12, number)]
         if self.family in _ANY_LAYER:
             return [ops.meta(0, 1), ops.compare(0, ops.EQ, number)]

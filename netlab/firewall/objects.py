@@ -104,7 +104,8 @@ def _expectation(tree: s.Object) -> list[bytes]:
     options = _options(tree, "protocol", "dport", "timeout", "size")
     return [
         u16(1, _l3(tree, options)), u8(2, _protocol(tree, options)),
-        u16(3, int(options["dport"])), u32(4, milliseconds(options["timeout"], tree.at)),
+        u16(3, int(options["dport"])),
+        attribute(4, milliseconds(options["timeout"], tree.at).to_bytes(4, "little")),
         u8(5, int(options["size"])),
     ]  # fmt: skip
 

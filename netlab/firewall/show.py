@@ -105,6 +105,16 @@ _EXPRESSIONS: dict[type, Callable[[Any], str]] = {
 # ---- statements
 
 
+def _remember(v: s.Remember) -> str:
+    each = v.element
+    words = [expression(each.key)]
+    words += [f"timeout {each.timeout}"] if each.timeout else []
+    words += [f'comment "{each.comment}"'] if each.comment else []
+    words += [statement(one) for one in each.statements]
+    words += [f": {expression(each.data)}"] if each.data is not None else []
+    return f"{v.verb} @{v.name} {{ {' '.join(words)} }}"
+
+
 def _match(v: s.Match) -> str:
     mask = f" / {expression(v.mask)}" if v.mask is not None else ""
     operator = f" {v.operator}" if v.operator else ""
@@ -229,7 +239,7 @@ _STATEMENTS: dict[type, Callable[[Any], str]] = {
     s.Queue: _queue,
     s.Send: _send,
     s.Plain: lambda v: v.word,
-    s.Remember: lambda v: f"{v.verb} @{v.name} {{ {_element(v.element)} }}",
+    s.Remember: _remember,
     s.Reset: lambda v: f"reset tcp option {v.option}",
     s.Offload: lambda v: f"flow add @{v.name}",
 }
@@ -301,11 +311,11 @@ def table(tree: s.Table) -> Iterator[str]:
 
 
 def _table_inside(tree: s.Table) -> Iterator[str]:
-    if tree.comment:
-        yield f'comment "{tree.comment}"'
     if tree.flags:
         yield f"flags {','.join(tree.flags)}"
-    first = not (tree.flags)
+    if tree.comment:
+        yield f'comment "{tree.comment}"'
+    first = not (tree.flags or tree.comment)
     for each in tree.parts:
         if isinstance(each, s.Define):
             yield _define(each)
@@ -391,11 +401,11 @@ def _set_inside(tree: s.Set) -> Iterator[str]:
     yield from _elements(tree)
 
 
-_PER_LINE = 5
-_FEW = 2
-_WIDE_TYPES = frozenset(
-    ["ipv4_addr", "ipv6_addr", "ether_addr", "string", "ifname", "verdict", "time", "date"]
-)  # fmt: skip
+_FIVE = frozenset((
+    "nf_proto", "integer", "arp_op", "inet_proto", "inet_service", "tcp_flag", "dccp_pkttype",
+    "mark", "iface_index", "classid", "uid", "gid", "ct_dir", "pkt_type",
+))  # fmt: skip
+_TWO = frozenset(("ipv4_addr", "ct_state", "ct_status"))
 
 
 def _elements(tree: s.Set) -> Iterator[str]:
@@ -407,11 +417,17 @@ def _elements(tree: s.Set) -> Iterator[str]:
     lines = ",\n".join(rows).split("\n")
     yield f"elements = {{ {lines[0]}" + (" }" if len(lines) == 1 else "")
     for number, line in enumerate(lines[1:], 2):
-        yield f"             {line}" + (" }" if number == len(lines) else "")
+        yield f"\t     {line}" + (" }" if number == len(lines) else "")
 
 
 def _step(tree: s.Set) -> int:
-    return _FEW
+    """Elements a line, by the type of the key."""
+    name = tree.key[0] if isinstance(tree.key, tuple) and len(tree.key) == 1 else ""
+    if isinstance(tree.key, s.Selector):
+        from .loads import type_of
+
+        name = type_of(tree.key).name
+    return 5 if name in _FIVE else 2 if name in _TWO else 1
 
 
 def _object_inside(tree: s.Object) -> Iterator[str]:

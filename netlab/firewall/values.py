@@ -33,7 +33,7 @@ def show(kind: Type, number: int) -> s.Value:
     """The word that nft prints for a number of a type."""
     name = _names(kind).get(number)
     if name is not None:
-        return s.Value(name, kind.form in ("day",))
+        return s.Value(name, kind.form in ("day", "named"))
     return FORMS[kind.form][1](kind, number)
 
 
@@ -322,6 +322,7 @@ def _cgroup(kind: Type, text: str, value: s.Value) -> int:
 
 FORMS: dict[str, tuple[Callable[[Type, str, s.Value], int], Callable[[Type, int], s.Value]]] = {
     "integer": (_integer, _decimal),
+    "named": (_integer, _decimal),
     "hex": (_integer, _hex),
     "mark": (_integer, _mark),
     "service": (_service, _decimal),
