@@ -104,6 +104,7 @@ class NetlinkKernel:
                 self._do_nodes(run.after)
             case Names():
                 self._do_names(run)
+                self._do_nodes(run.after)
             case Turn():
                 self._all_named()
                 self._do_turn(run)
@@ -131,8 +132,9 @@ class NetlinkKernel:
         return made
 
     def add_namespace(self, ns: str) -> None:
-        self._run(Names).add.append(Op(self._token, lambda: self._namespaces.name(ns)))
-        self._run(Nodes).ops.setdefault(ns, []).append(Op(self._token, links.set_up(1, True)))
+        run = self._run(Names)
+        run.add.append(Op(self._token, lambda: self._namespaces.name(ns)))
+        run.after.setdefault(ns, []).append(Op(self._token, links.set_up(1, True)))
 
     def del_namespace(self, ns: str) -> None:
         run = self._run(Names)
@@ -323,7 +325,7 @@ class NetlinkKernel:
         if isinstance(last, kind):
             return last
         run = kind()
-        if isinstance(last, Links) and isinstance(run, Nodes):
+        if isinstance(last, Links | Names) and isinstance(run, Nodes):
             run.ops, last.after = last.after, {}
         self._runs.append(run)
         return run

@@ -59,9 +59,10 @@ class Links:
 
 @dataclass
 class Names:
-    """A run of namespaces to be taken away, or named."""
+    """A run of namespaces to be taken away, or named; ``after`` is what is said to fresh ones."""
 
     add: list[Op] = field(default_factory=list)
+    after: dict[str, list[Op]] = field(default_factory=dict)
     take: list[str] = field(default_factory=list)
     token: object = None
 
