@@ -21,7 +21,7 @@ def up(file: str, json: bool) -> None:
         topology = read(file, ahead(here, file))
         with watched() as stop:  # also while it is told: what is up is up
             done = _brought_up(here, topology, stop, json)
-            renderer(json).up(done, _picture(here, done))
+            renderer(json).up(done, lambda: _picture(here, done))
     finally:
         here.machine.close()
 

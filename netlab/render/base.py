@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -69,7 +69,9 @@ class KindText:
 
 
 class Renderer(Protocol):
-    def up(self, done: Done, portrait: Portrait) -> None: ...
+    def up(self, done: Done, draw: Callable[[], Portrait]) -> None:
+        """``draw`` it only where it is shown: a large lab takes a while."""
+
     def planned(self, lab: str, road: Road, felt: Sequence[tuple[str, ...]]) -> None: ...
     def down(
         self, labs: Sequence[Done], failures: Mapping[str, NetlabError] | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import IO, TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ class JsonRenderer:
     def __init__(self, out: IO[str] = sys.stdout, err: IO[str] = sys.stderr) -> None:
         self._out, self._err = out, err
 
-    def up(self, done: Done, portrait: Portrait) -> None:
+    def up(self, done: Done, draw: Callable[[], Portrait]) -> None:
         self._put(
             {
                 "lab": done.lab,
@@ -29,7 +29,7 @@ class JsonRenderer:
                 "steps": len(done.road.plan),
                 "seconds": round(done.seconds, 6),
                 "lost": list(done.road.lost),
-                "up": _portrait(portrait),
+                "up": _portrait(draw()),
             }
         )
 

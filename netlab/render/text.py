@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import IO, TYPE_CHECKING
 
@@ -30,8 +30,8 @@ class TextRenderer:
     def __init__(self, out: IO[str] = sys.stdout, err: IO[str] = sys.stderr) -> None:
         self._out, self._err = out, err
 
-    def up(self, done: Done, portrait: Portrait) -> None:
-        size = f"{count(len(portrait.nodes), 'node')}, {count(len(portrait.links), 'link')}"
+    def up(self, done: Done, draw: Callable[[], Portrait]) -> None:
+        size = f"{count(len(done.summary.nodes), 'node')}, {count(done.summary.links, 'link')}"
         for ns in done.road.lost:
             self._say(f"{ns} had been deleted by somebody else", "yellow")
         if not done.road.plan:
@@ -42,6 +42,7 @@ class TextRenderer:
             self._changed(f"{done.lab}: {steps}", done.road)
             return
         self._say(f"{done.lab} is up: {size}, {steps}", "green")
+        portrait = draw()
         self._summary(portrait)
         ends = _ends(portrait)
         if len(ends) > 1:
