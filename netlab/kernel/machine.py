@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from netlab.errors import MachineLacks
+from netlab.errors import KernelRefused, MachineLacks
 from netlab.kernel import enter, libc, names
 from netlab.kernel.identity import inode, is_here
 from netlab.kernel.port import Kernel, Running
@@ -77,13 +77,11 @@ class LinuxMachine:
         with self._visited(inodes) as (worker, namespaces):
             return worker.call(lambda: frozenset(filter(namespaces.is_ours, inodes)))
 
-    def devices(self, inodes: Mapping[str, int]) -> Mapping[str, frozenset[str]]:
+    def devices(self, inodes: Mapping[str, int]) -> Mapping[str, frozenset[str] | None]:
+        if os.geteuid() != 0:
+            return dict.fromkeys(self.standing(inodes))
         with self._visited(inodes) as (worker, namespaces):
-            return worker.call(
-                lambda: {
-                    ns: _devices(namespaces, ns) for ns in filter(namespaces.is_ours, inodes)
-                }
-            )
+            return worker.call(lambda: dict(_devices(namespaces, inodes)))
 
     @contextmanager
     def _visited(self, inodes: Mapping[str, int]) -> Iterator[tuple[Worker, Namespaces]]:
@@ -173,7 +171,11 @@ def _has_canary() -> bool:
         return "canary" in file.read()
 
 
-def _devices(namespaces: Namespaces, ns: str) -> frozenset[str]:
-    with namespaces.inside(ns), open("/proc/thread-self/net/dev") as file:
-        _, _, *lines = file
-    return frozenset(line.partition(":")[0].strip() for line in lines)
+def _devices(
+    namespaces: Namespaces, wanted: Iterable[str]
+) -> Iterator[tuple[str, frozenset[str] | None]]:
+    for ns in wanted:
+        with suppress(FileNotFoundError, KernelRefused), namespaces.inside(ns):
+            with open("/proc/thread-self/net/dev") as file:
+                _, _, *lines = file
+            yield ns, frozenset(line.partition(":")[0].strip() for line in lines)

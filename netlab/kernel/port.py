@@ -197,8 +197,11 @@ class Machine(Protocol):
     def standing(self, inodes: Mapping[str, int]) -> frozenset[str]:
         """The namespaces that are still there under their names."""
 
-    def devices(self, inodes: Mapping[str, int]) -> Mapping[str, frozenset[str]]:
-        """The names of the devices in those of these namespaces that are still there."""
+    def devices(self, inodes: Mapping[str, int]) -> Mapping[str, frozenset[str] | None]:
+        """The names of the devices in those of these namespaces that are still there.
+
+        None for one that this process may not enter.
+        """
 
     def stands_in(self, inodes: Mapping[str, int]) -> str:
         """The namespace among these that this process is in, or ""."""

@@ -97,7 +97,9 @@ def _road(ground: Ground, found: Journal | None, inventory: Inventory) -> tuple[
     """What has to be cleared first, and the road from there."""
     if found is None:
         return (), Road(Inventory(), diff(Inventory(), inventory), True)
-    lost, missing = lost_namespaces(ground, found), missing_devices(ground, found)
+    there = ground.machine.devices(_identities(found))
+    lost = tuple(ns for ns in _namespaces(found) if ns not in there)
+    missing = _missing(found, there)
     gone = [*(namespace_key(n) for n in lost), *missing]
     away, current = clearing(found.inventory, _doubtful(found), gone)
     plan = tuple(
@@ -113,19 +115,27 @@ def _doubtful(found: Journal) -> Plan:
 
 
 def lost_namespaces(ground: Ground, found: Journal) -> tuple[str, ...]:
-    wanted = [r.ns for r in found.inventory.values() if r.stage == Stage.NAMESPACE]
-    standing = ground.machine.standing({n: found.inodes[n] for n in wanted if n in found.inodes})
-    return tuple(ns for ns in wanted if ns not in standing)
+    standing = ground.machine.standing(_identities(found))
+    return tuple(ns for ns in _namespaces(found) if ns not in standing)
 
 
-def missing_devices(ground: Ground, found: Journal) -> dict[Key, str]:
+def _namespaces(found: Journal) -> list[str]:
+    return [r.ns for r in found.inventory.values() if r.stage == Stage.NAMESPACE]
+
+
+def _identities(found: Journal) -> dict[str, int]:
+    """Of the namespaces that should be there."""
+    return {ns: found.inodes[ns] for ns in _namespaces(found) if ns in found.inodes}
+
+
+def _missing(found: Journal, there: Mapping[str, frozenset[str] | None]) -> dict[Key, str]:
     """The devices and links that somebody else took away or renamed, and which; in words."""
-    there = ground.machine.devices(found.inodes)
     missing: dict[Key, str] = {}
     for key, resource in found.inventory.items():
         if resource.stage in (Stage.DEVICE, Stage.LINK):
             for sort, ns, *name in resource.provides:
-                if sort == "device" and ns in there and name[0] not in there[ns]:
+                names = there.get(ns) if sort == "device" else None
+                if names is not None and name[0] not in names:
                     missing.setdefault(key, f"{name[0]} was deleted or renamed by hand")
     return missing
 
