@@ -197,7 +197,7 @@ class _TableWork:
             self.say(NEWCHAIN, create, self.chain_body(part), part.at)
         elif isinstance(part, s.Object):
             self.tables.objects[part.name, part.kind] = OBJECT_KINDS[part.kind]
-            self.say(NEWOBJ, create, text(1, self.name) + object_body(part), part.at)
+            self.say(NEWOBJ, create, text(1, self.name) + object_body(part, self.family), part.at)
         elif isinstance(part, s.Set):
             kind = kind_of(part, self.work.scope.next(), self.work.scope)
             self.tables.sets[part.name] = kind

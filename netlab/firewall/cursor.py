@@ -122,9 +122,10 @@ class Cursor:
     def refuse(self, message: str, hint: str = "") -> NoReturn:
         raise Wrong(self.at, message, hint)
 
-    def recover(self) -> None:
-        """After a mistake: to the end of its statement, over what is bracketed in it."""
-        depth = 0
+    def recover(self, since: int) -> None:
+        """After a mistake: to the end of its statement (``since`` it began), brackets and all."""
+        marks = [self.texts[i] for i in range(since, self.i) if self.kinds[i] == MARK]
+        depth = max(marks.count("{") - marks.count("}"), 0)
         while not self.over:
             text, kind = self.text, self.kind
             if depth <= 0 and kind == END:

@@ -238,6 +238,8 @@ def _lookup(r: Reading, a: Attributes) -> None:
         r.say(s.Decide(s.Map(key, table, True)), plain=False)
     else:
         data = data_of(held)
+        for word in range(-(-held.data_length // 4)):
+            r.registers.pop(slot_of(a[3]) + word, None)
         r.put(a[3], Register(s.Map(key, table), data[0].type))
 
 

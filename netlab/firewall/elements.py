@@ -146,7 +146,10 @@ def _ranged(loaded: Sequence[Loaded], row: Row) -> bytes:
 
 
 def _edges(kind: SetKind, loaded: Loaded, rows: list[Row]) -> list[bytes]:
-    """Sorted edges: an element opens an interval, one with INTERVAL_END closes it."""
+    """Sorted edges: an element opens an interval, one with INTERVAL_END closes it.
+
+    In a set that never changes, the next interval closes its neighbour.
+    """
     rows = sorted(rows, key=lambda row: row.spans[0])
     plain = kind.flags & 1 or kind.auto_merge
     rows = _joined(rows) if plain and not _maps(kind) else _apart(rows)
@@ -159,7 +162,7 @@ def _edges(kind: SetKind, loaded: Loaded, rows: list[Row]) -> list[bytes]:
         note = row.note + (_OPEN if high == top else b"")
         found.append(_encoded(loaded.encode(low), row.rest, note))
         after = rows[number + 1].spans[0][0] if number + 1 < len(rows) else None
-        if high < top and after != high + 1:
+        if high < top and not (after == high + 1 and kind.flags & 1):
             found.append(_encoded(loaded.encode(high + 1), b"", b"", _END))
     return found
 

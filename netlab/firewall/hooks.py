@@ -18,7 +18,7 @@ HOOKS: dict[str, dict[str, int]] = {
 }
 _NAMED = {"raw": -300, "mangle": -150, "dstnat": -100, "filter": 0, "security": 50, "srcnat": 100}
 _BRIDGE = {"dstnat": -300, "filter": -200, "out": 100, "srcnat": 300}
-_DEVICES = 3, 4
+_ONE, _SEVERAL = 3, 4
 
 
 def priorities(family: str) -> dict[str, int]:
@@ -74,6 +74,13 @@ def priority(hook: s.Hook | s.Flowtable, family: str, scope: Scope) -> int:
 
 def devices(trees: tuple[s.Expression, ...], scope: Scope) -> list[bytes]:
     """One device, or several, by name."""
+    names = device_names(trees, scope)
+    if len(names) == 1:
+        return [text(_ONE, names[0])]
+    return [nest(_SEVERAL, *(text(1, name) for name in names))] if names else []
+
+
+def device_names(trees: tuple[s.Expression, ...], scope: Scope) -> list[str]:
     names = []
     for tree in trees:
         value = scope.replaced(tree)
@@ -82,6 +89,4 @@ def devices(trees: tuple[s.Expression, ...], scope: Scope) -> list[bytes]:
             if not isinstance(each.key, s.Value):
                 raise Wrong(each.at, "expected the name of a device")
             names.append(each.key.text)
-    if len(names) == 1:
-        return [text(_DEVICES[0], names[0])]
-    return [nest(_DEVICES[1], *(text(3, name) for name in names))] if names else []
+    return names

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from .problems import Wrong
 
-END, STRING, ADDRESS, TIME, PAIR, NUMBER, WORD, MARK, JUNK = range(1, 10)
+END, STRING, ADDRESS, TIME, PAIR, TAGGED, NUMBER, WORD, MARK, JUNK = range(1, 11)
 
 _TOKEN = re.compile(
     r"""(?:[ \t\r]+|\\\r?\n|\#[^\n]*)*(?:
@@ -19,6 +19,7 @@ _TOKEN = re.compile(
     | ((?=\d)(?:\d+w)?(?:\d+d)?(?:\d+h)?(?:\d+m)?(?:\d+s)?(?:\d+ms)?(?<=[a-z])(?![\w]))
     | (?:(?=[0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{1,4}(?=[ \t\n:},]))
        ([0-9A-Fa-f]*\d[0-9A-Fa-f]*:[0-9A-Fa-f]+|[A-Fa-f]+:\d+))
+    | (8021(?:q|ad)(?!\w))
     | (0[xX][0-9A-Fa-f]+|\d+)
     | ([A-Za-z_](?:[\w*]|\.(?=\w)|/(?!/)|-(?!-)|\\\*)*\*?|\\\*)
     | (==|!=|<=|>=|<<|>>|&&|\|\||[{}()\[\],:.=<>&|^!/\-+*@$])

@@ -225,7 +225,7 @@ def load_all(tree: s.Expression, slot: int, scope: Scope, swap: bool = False
     types: list[Loaded] = []
     found = []
     for part in tree.parts:
-        loaded, more = load(part, slot, scope)
+        loaded, more = load(_unshifted(part, scope), slot, scope)
         found.extend(more)
         if loaded.shift:
             found.append(ops.shift(slot, loaded.width, False, loaded.shift))
@@ -237,6 +237,17 @@ def load_all(tree: s.Expression, slot: int, scope: Scope, swap: bool = False
         if slot > 16:
             raise Wrong(tree.at, "the concatenation is longer than 64 bytes")
     return types, found
+
+
+def _unshifted(part: s.Expression, scope: Scope) -> s.Expression:
+    """``ip dscp >> 2`` is how nft lists a field of bits in a concatenation: the field itself."""
+    if not isinstance(part, s.Binary) or part.operator != ">>":
+        return part
+    if not isinstance(part.left, s.Selector):
+        return part
+    shift = load(part.left, 0, scope)[0].shift
+    same = shift and shift == scope.number(sized(t.INTEGER, 32), part.right)
+    return part.left if same else part
 
 
 def into_network_order(loaded: Loaded, slot: int, found: list[bytes]) -> Loaded:

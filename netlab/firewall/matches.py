@@ -16,6 +16,9 @@ _COMPARE = {"": ops.EQ, "==": ops.EQ, "!=": ops.NEQ, "<": ops.LT, "<=": ops.LTE,
 
 def match(w: Writer, tree: s.Match) -> None:
     """A comparison, a range, a set, or a test of flags."""
+    left = w.told(tree.left)
+    if left is not tree.left:
+        tree = s.Match(left, tree.operator, tree.right, tree.mask, tree.at)
     right = w.scope.replaced(tree.right)
     if isinstance(right, s.SetLiteral):
         one = _single(w, right)
@@ -59,6 +62,13 @@ def _in_set(w: Writer, tree: s.Match, right: s.Expression) -> None:
     if tree.operator not in ("", "==", "!="):
         raise Wrong(tree.at, f"{tree.operator} does not go with a set")
     w.look_up(tree.left, right, inverted=tree.operator == "!=")
+    if isinstance(right, s.SetLiteral) and _is_icmp_type(tree.left) and tree.operator != "!=":
+        kind = type_of(tree.left)
+        w.icmp = tuple(w.scope.span(kind, each.key)[0] for each in w.scope.elements(right.elements))
+
+
+def _is_icmp_type(left: s.Expression) -> bool:
+    return isinstance(left, s.Selector) and left.words in (("icmp", "type"), ("icmpv6", "type"))
 
 
 def _concatenation(w: Writer, tree: s.Match, right: s.Expression) -> None:
@@ -134,7 +144,18 @@ def _beginning(w: Writer, tree: s.Match, right: s.Value) -> None:
     w.emit(ops.compare(0, _COMPARE[tree.operator], data))
 
 
+def _without_xor(tree: s.Match, right: s.Expression) -> tuple[s.Match, s.Expression]:
+    """``x ^ bits == value`` is ``x == value ^ bits``."""
+    left = tree.left
+    while isinstance(left, s.Binary) and left.operator == "^":
+        right = s.Binary("^", right, left.right, right.at)
+        left = left.left
+    return s.Match(left, tree.operator or "==", right, None, tree.at), right
+
+
 def _value(w: Writer, tree: s.Match, right: s.Expression) -> None:
+    if isinstance(tree.left, s.Binary) and tree.operator in ("", "==", "!="):
+        tree, right = _without_xor(tree, right)
     kind = type_of(tree.left)
     computed = isinstance(tree.left, s.Binary)
     if tree.mask is not None:
@@ -173,7 +194,7 @@ def _equal(w: Writer, tree: s.Match, right: s.Expression) -> None:
 def _learn(w: Writer, left: s.Expression, number: int) -> None:
     if isinstance(left, s.Selector):
         w.packet.learn(left.words, number)
-        if left.words in (("icmp", "type"), ("icmpv6", "type")):
+        if _is_icmp_type(left):
             w.icmp = (number,)
 
 

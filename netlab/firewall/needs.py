@@ -57,8 +57,8 @@ class Packet:
     def __post_init__(self) -> None:
         self.known = dict(_FIRST[self.family])
 
-    def need(self, name: str, at: int) -> list[Item]:
-        """The matches to put before a field of this protocol is read."""
+    def need(self, name: str, at: int, inner: bool = False) -> list[Item]:
+        """The matches to put before a field of this protocol (``inner``: inside it) is read."""
         base = PROTOCOLS[name].base
         known = self.known.get(base)
         if known == name or name == "th":
@@ -67,7 +67,9 @@ class Packet:
             return self._need_link(name, at)
         if known is not None:
             raise Wrong(at, f"conflicting protocols: {known} and {name}", "no packet is both")
-        return self._need_network(name, at) if base == NETWORK else self._need_transport(name, at)
+        if base == NETWORK:
+            return self._need_network(name, at, inner)
+        return self._need_transport(name, at)
 
     def _need_link(self, name: str, at: int) -> list[Item]:
         added: list[Item] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from . import syntax as s
 from .datatypes import PROTOCOLS
@@ -12,6 +13,7 @@ from .statements import limit_of, quota_of, synproxy_of
 from .values import milliseconds
 from .wire import attribute, nest, text, u8, u16, u32, u64, userdata
 
+_OF_A_FAMILY = ("ct helper", "ct timeout", "ct expectation")
 _L3 = {"ip": 2, "ip6": 10, "inet": 1}
 TIMEOUTS: dict[str, tuple[str, ...]] = {
     "tcp": ("", "syn_sent", "syn_recv", "established", "fin_wait", "close_wait", "last_ack",
@@ -20,8 +22,11 @@ TIMEOUTS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-def object_body(tree: s.Object) -> bytes:
-    """NFTA_OBJ_NAME, TYPE, DATA, USERDATA."""
+def object_body(tree: s.Object, family: str) -> bytes:
+    """NFTA_OBJ_NAME, TYPE, DATA, USERDATA; ``family`` is the table's."""
+    if tree.kind in _OF_A_FAMILY and "l3proto" not in dict(tree.options):
+        options = (*tree.options, ("l3proto", family))
+        tree = replace(tree, options=options)
     body = text(2, tree.name) + u32(3, OBJECT_KINDS[tree.kind]) + nest(4, *_BODIES[tree.kind](tree))
     if tree.comment:
         body += attribute(8, userdata((0, tree.comment.encode() + b"\0")))

@@ -135,7 +135,7 @@ def exthdr_write(slot: int, kind: int, header: int, offset: int, length: int) ->
 
 
 def exthdr_reset(header: int) -> bytes:
-    return expression("exthdr", u8(2, header), u32(3, 0), u32(4, 0), u32(6, 1))
+    return expression("exthdr", u8(2, header), u32(6, 1))
 
 
 def fib(slot: int, result: int, flags: int) -> bytes:

@@ -73,7 +73,7 @@ class _Reader:
                 found.extend(_line(c, self))
             except Wrong as wrong:
                 self.wrong(wrong)
-                c.recover()
+                c.recover(before)
             if c.i == before:
                 c.take()
         self.open.pop()
@@ -183,7 +183,7 @@ def _table_body(c: Cursor, family: str, name: str, reader: _Reader, at: int) -> 
             _table_line(c, parts, flags, said, reader)
         except Wrong as wrong:
             reader.wrong(wrong)
-            c.recover()
+            c.recover(before)
             if c.i == before:
                 c.take()
 
@@ -250,7 +250,7 @@ def chain_body(c: Cursor, name: str, at: int, wrong: Callable[[Wrong], None]) ->
             c.end()
         except Wrong as no:
             wrong(no)
-            c.recover()
+            c.recover(before)
             if c.i == before:
                 c.take()
 

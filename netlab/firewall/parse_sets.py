@@ -58,7 +58,8 @@ def _option(c: Cursor, kind: str, said: dict[str, object],
         c.expect("=")
         said["elements"] = _elements(c)
     elif word in ("timeout", "gc-interval"):
-        said[c.take().replace("-", "_")] = c.time(word)
+        c.take()
+        said[word.replace("-", "_")] = c.time(word)
     elif word == "size":
         c.take()
         said["size"] = c.number("a size", 0xFFFFFFFF)

@@ -19,7 +19,7 @@ from .elements import (
 from .loads import Loaded, type_of
 from .problems import Wrong
 from .scope import CONCAT, EVAL, INTERVAL, MAP, OBJECT, TIMEOUT, Scope, SetKind
-from .typeof import described
+from .typeof import VERDICTS, described
 from .wire import attribute, nest, text, u32, u64, userdata
 
 NEWSET, NEWSETELEM = 9, 12
@@ -154,6 +154,8 @@ def _notes(tree: s.Set) -> tuple[tuple[int, bytes], ...]:
         notes.append((3, described(tree.key)))
     if tree.data is not None and not isinstance(tree.data, tuple):
         notes.append((4, described(tree.data)))
+    elif tree.data == ("verdict",) and not isinstance(tree.key, tuple):
+        notes.append((4, VERDICTS))
     if tree.comment:
         notes.append((7, tree.comment.encode() + b"\0"))
     return tuple(notes)

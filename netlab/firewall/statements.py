@@ -38,9 +38,22 @@ def statement(w: Writer, tree: s.Statement) -> None:
 
 def rule_expressions(w: Writer, tree: s.Rule) -> list[bytes]:
     """All expressions of a rule, in order."""
+    last = tree.statements[-1] if tree.statements else None
     for each in tree.statements:
-        statement(w, each)
+        if each is last or not _said_by_table(w.family, each):
+            statement(w, each)
     return merged(w.items)
+
+
+def _said_by_table(family: str, tree: s.Statement) -> bool:
+    """``meta protocol ip`` in a table of family ip, before anything else."""
+    return (
+        isinstance(tree, s.Match)
+        and family in ("ip", "ip6")
+        and tree.left == s.Selector(("meta", "protocol"))
+        and tree.operator in ("", "==")
+        and tree.right == s.Value(family)
+    )
 
 
 def _counter(w: Writer, tree: s.Counter) -> None:

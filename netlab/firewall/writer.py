@@ -36,21 +36,31 @@ class Writer:
     def emit(self, *items: Item) -> None:
         self.items.extend(items)
 
+    def told(self, tree: s.Expression) -> s.Expression:
+        """``ct original saddr`` has the addresses of the table's family."""
+        if not isinstance(tree, s.Selector) or tree.words[0] != "ct":
+            return tree
+        if tree.words[-1] not in ("saddr", "daddr") or len(tree.words) != 3:
+            return tree
+        if self.family not in ("ip", "ip6"):
+            raise Wrong(tree.at, "which addresses are meant?",
+                        f"write ct {tree.words[1]} ip {tree.words[2]}")  # fmt: skip
+        return s.Selector((*tree.words[:2], self.family, tree.words[2]), tree.at)
+
     def need(self, tree: s.Expression) -> None:
         """Matches that must precede what an expression reads."""
         for each in selectors(tree):
             found = field_of(each)
             protocol = protocol_of(found) if found else ""
-            if protocol:
-                self.items.extend(self.packet.need(protocol, each.at))
+            if found and protocol:
+                inner = found.source == "exthdr"
+                self.items.extend(self.packet.need(protocol, each.at, inner))
             types = icmp_types(each)
-            if types and self.icmp not in [(one,) for one in types]:
+            if types and not (self.icmp and set(self.icmp) <= set(types)):
                 self._need_icmp(each, types)
 
     def _need_icmp(self, tree: s.Expression, types: tuple[int, ...]) -> None:
         assert isinstance(tree, s.Selector)
-        if self.icmp == types:
-            return
         self.icmp = types
         selector = s.Selector((tree.words[0], "type"), tree.at)
         values = tuple(s.Value(str(each), False, tree.at) for each in types)
