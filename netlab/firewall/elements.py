@@ -35,11 +35,12 @@ class Row:
 
 
 def element_lists(kind: SetKind, loaded: Sequence[Loaded], elements: Sequence[s.Element],
-                  scope: Scope, stateful: Stateful) -> list[bytes]:  # fmt: skip
+                  scope: Scope, stateful: Stateful,
+                  adding: bool = True) -> list[bytes]:  # fmt: skip
     """NFTA_SET_ELEM_LIST_ELEMENTS attributes, each small enough for a message."""
     quick = _quick(kind, loaded, elements)
     if quick is None:
-        quick = _careful(kind, loaded, elements, scope, stateful)
+        quick = _careful(kind, loaded, elements, scope, stateful, adding)
     return list(_chunks(quick))
 
 
@@ -73,7 +74,7 @@ def _quick(kind: SetKind, loaded: Sequence[Loaded],
 
 
 def _careful(kind: SetKind, loaded: Sequence[Loaded], elements: Sequence[s.Element],
-             scope: Scope, stateful: Stateful) -> list[bytes]:  # fmt: skip
+             scope: Scope, stateful: Stateful, adding: bool) -> list[bytes]:  # fmt: skip
     rows: list[Row] = []
     last: list[bytes] = []
     for each in elements:
@@ -86,7 +87,7 @@ def _careful(kind: SetKind, loaded: Sequence[Loaded], elements: Sequence[s.Eleme
         return [*(_single(loaded, row) for row in rows), *last]
     if len(loaded) > 1:
         return [*(_ranged(loaded, row) for row in rows), *last]
-    return [*_edges(kind, loaded[0], rows), *last]
+    return [*_edges(kind, loaded[0], rows, adding), *last]
 
 
 def _spans(loaded: Sequence[Loaded], key: s.Expression,
@@ -145,7 +146,7 @@ def _ranged(loaded: Sequence[Loaded], row: Row) -> bytes:
     return _encoded(low, row.rest, row.note, end=high)
 
 
-def _edges(kind: SetKind, loaded: Loaded, rows: list[Row]) -> list[bytes]:
+def _edges(kind: SetKind, loaded: Loaded, rows: list[Row], adding: bool) -> list[bytes]:
     """Sorted edges: an element opens an interval, one with INTERVAL_END closes it.
 
     In a set that never changes, the next interval closes its neighbour.
@@ -155,7 +156,7 @@ def _edges(kind: SetKind, loaded: Loaded, rows: list[Row]) -> list[bytes]:
     rows = _joined(rows) if plain and not _maps(kind) else _apart(rows)
     found: list[bytes] = []
     top = (1 << loaded.type.bits) - 1
-    if rows and rows[0].spans[0][0]:
+    if adding and rows and rows[0].spans[0][0]:
         found.append(_encoded(loaded.encode(0), b"", b"", _END))
     for number, row in enumerate(rows):
         low, high = row.spans[0]

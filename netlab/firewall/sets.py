@@ -167,5 +167,6 @@ def filled(table: str, kind: SetKind, elements: Sequence[s.Element], scope: Scop
     """Elements put into (or taken from) a named set."""
     loaded = [Loaded(each) for each in kind.key]
     head = text(1, table) + text(2, kind.name) + (u32(4, kind.number) if kind.number else b"")
-    for chunk in element_lists(kind, loaded, elements, scope, stateful):
+    adding = number == NEWSETELEM
+    for chunk in element_lists(kind, loaded, elements, scope, stateful, adding):
         yield SetMessage(number, flags, head + chunk, at)

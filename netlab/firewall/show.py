@@ -315,7 +315,7 @@ def _table_inside(tree: s.Table) -> Iterator[str]:
         yield f"flags {','.join(tree.flags)}"
     if tree.comment:
         yield f'comment "{tree.comment}"'
-    first = not (tree.flags or tree.comment)
+    first = not tree.flags
     for each in tree.parts:
         if isinstance(each, s.Define):
             yield _define(each)
