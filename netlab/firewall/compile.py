@@ -57,11 +57,12 @@ def compile_script(script: s.Script, *, links: Mapping[str, int] | None = None,
                    known: Mapping[TableName, Tables] | None = None) -> Batch:  # fmt: skip
     """All changes of a script, as messages; all mistakes at once, as ``RulesetError``.
 
-    ``links``: names of the namespace's interfaces and their indexes (``iif``, ``oif``, ``fwd``).
+    ``links``: names of the namespace's interfaces and their indexes (``iif``, ``oif``, ``fwd``);
+    only those that rules name are looked up.
     ``known``: what the kernel holds already and the script may name.
     Correct rules that are not covered raise ``Uncovered``.
     """
-    work = _Work(Scope({"lo": 1} | dict(links or {})), dict(known or {}))
+    work = _Work(Scope({"lo": 1} if links is None else links), dict(known or {}))
     was = gc.isenabled()
     gc.disable()  # thousands of short-lived trees; none of them is a cycle
     try:

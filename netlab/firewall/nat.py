@@ -20,6 +20,9 @@ _ADDRESS = {"ip": t.IPV4, "ip6": t.IPV6}
 
 
 def nat(w: Writer, tree: s.Nat) -> None:
+    if w.family not in _FAMILIES:
+        raise Wrong(tree.at, f"{tree.kind} is not for tables of family {w.family}",
+                    f"tables of {', '.join(_FAMILIES)} translate addresses")  # fmt: skip
     flags = sum(_FLAGS[flag] for flag in set(tree.flags))
     if tree.kind in ("masquerade", "redirect"):
         _local(w, tree, flags)
@@ -139,6 +142,8 @@ def _port(w: Writer, tree: s.Expression, slot: int) -> tuple[int, int]:
 
 
 def tproxy(w: Writer, tree: s.Tproxy) -> None:
+    if w.family not in _FAMILIES:
+        raise Wrong(tree.at, f"tproxy is not for tables of family {w.family}")
     if TRANSPORT not in w.packet.known and not _names_protocol(w):
         raise Wrong(tree.at, "tproxy needs a match of the protocol before it",
                     "as in tcp dport 80 … or meta l4proto tcp …")  # fmt: skip

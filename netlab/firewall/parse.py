@@ -106,7 +106,7 @@ def _line(c: Cursor, reader: _Reader) -> list[s.Line]:
     elif c.text == "include":
         found = [include(c)]
     elif c.text == "table":
-        found = [_table_block(c, "", reader)]
+        found = [_table_block(c, "", reader, c.at)]
     elif c.text in _VERBS:
         found = [_command(c, reader)]
     elif c.text in _KINDS and c.text != "ruleset":
@@ -155,8 +155,7 @@ def _handle(c: Cursor) -> int | None:
     return c.number("a handle") if c.accept("handle") else None
 
 
-def _table_block(c: Cursor, verb: str, reader: _Reader) -> s.Command:
-    at = c.at
+def _table_block(c: Cursor, verb: str, reader: _Reader, at: int) -> s.Command:
     c.expect("table")
     family = _family(c)
     name = c.word("the name of a table")
@@ -334,7 +333,7 @@ def _command(c: Cursor, reader: _Reader, verb: str = "") -> s.Command:
     if verb in ("list", "reset", "rename"):
         raise Wrong(at, f"{verb} is no part of a ruleset", "it is for the command line")
     if kind == "table" and verb in ("add", "create"):
-        return _table_block(c, verb, reader)
+        return _table_block(c, verb, reader, at)
     c.take()
     if kind == "ruleset":
         family = c.take() if c.text in FAMILIES else ""

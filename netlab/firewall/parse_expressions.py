@@ -214,13 +214,13 @@ def _marked(c: Cursor, at: int) -> s.Expression:
     if c.accept("*"):
         return s.Wildcard(at)
     if c.text in ("(", "{") and c.kind == MARK:
-        return _bracketed(c)
+        return _bracketed(c, constant)
     if c.text == "@" and c.kind == MARK:
         return _raw(c, at)
     c.refuse(f"expected a value, found {c.said}")
 
 
-def _bracketed(c: Cursor) -> s.Expression:
+def _bracketed(c: Cursor, part: Part) -> s.Expression:
     c.depth += 1
     if c.depth > _DEEP:
         c.refuse("too many brackets within brackets")
@@ -228,7 +228,7 @@ def _bracketed(c: Cursor) -> s.Expression:
         if c.text == "{":
             return set_literal(c)
         c.take()
-        inner = binary(c, operand)
+        inner = binary(c, part)
         c.expect(")")
         return inner
     finally:
@@ -237,6 +237,8 @@ def _bracketed(c: Cursor) -> s.Expression:
 
 def operand(c: Cursor) -> s.Expression:
     """A selector where one starts, else a value."""
+    if c.text == "(" and c.kind == MARK:
+        return _bracketed(c, operand)
     return selector(c) if is_selector(c) or (c.text == "@" and c.after(2) == ",") else constant(c)
 
 
@@ -255,11 +257,8 @@ def binary(c: Cursor, part: Part, level: int = 0) -> s.Expression:
 def value(c: Cursor) -> s.Expression:
     """A value with what may follow it: ``/24``, ``-80``, ``& 0xff``."""
     kind = c.kinds[c.i + 1] if c.i + 1 < len(c.kinds) else END
-    if kind != MARK and c.texts[c.i + 1 : c.i + 2] != ["or"]:
-        first = constant(c)
-        if c.kind != WORD or c.text not in _SIGNS:
-            return first
-        c.i -= 1
+    if kind != MARK and c.kinds[c.i] != MARK and c.after() not in _SIGNS:
+        return constant(c)
     first = binary(c, constant)
     if c.text == "/" and c.kind == MARK and c.kinds[c.i + 1] == NUMBER:
         at = c.at
@@ -330,7 +329,7 @@ def _assigned_part(c: Cursor) -> s.Expression:
 
 def set_or_name(c: Cursor) -> s.Expression:
     if c.text == "{":
-        return _bracketed(c)
+        return _bracketed(c, constant)
     return constant(c)
 
 

@@ -10,6 +10,7 @@ from .parse_expressions import concat, set_literal, sum_of_selectors
 from .problems import Wrong, did_you_mean
 
 FLAGS = ("constant", "dynamic", "interval", "timeout")
+_STATEFUL = ("counter", "limit", "quota", "ct", "last")
 OBJECT_TYPES = ("counter", "quota", "limit", "synproxy", "secmark", "ct helper", "ct timeout",
                 "ct expectation")  # fmt: skip
 
@@ -79,8 +80,10 @@ def _option(c: Cursor, kind: str, said: dict[str, object],
 def _stateful(c: Cursor, kind: str, statements: list[s.Statement]) -> None:
     from .parse_statements import STATEMENTS
 
-    if c.text in ("counter", "limit", "quota", "ct", "last"):
+    if c.text in _STATEFUL:
         while not c.ended:
+            if c.text not in _STATEFUL:
+                c.refuse(f"unexpected {c.said} in a {kind}")
             statements.append(STATEMENTS[c.text](c))
         return
     known = ("type", "typeof", "flags", "elements", "timeout", "gc-interval", "size", "policy",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from . import syntax as s
 from .cursor import Cursor
+from .fields import TCP_OPTIONS
 from .lexer import MARK, NUMBER, STRING, WORD
 from .parse_expressions import (
     assigned,
@@ -19,7 +20,7 @@ from .parse_expressions import (
     value,
     verdict,
 )
-from .problems import did_you_mean
+from .problems import Wrong, did_you_mean
 
 _OPERATORS = {
     "==": "==", "eq": "==", "!=": "!=", "ne": "!=", "<": "<", "lt": "<", ">": ">", "gt": ">",
@@ -59,6 +60,8 @@ def _match(c: Cursor) -> s.Statement:
     if isinstance(left, s.Value):
         c.i -= 1
         selector(c)
+    if not _reads(left):
+        raise Wrong(at, "expected something that is read from the packet")
     text = c.texts[c.i]
     if text == "set" and c.kind == WORD:
         c.take()
@@ -74,6 +77,14 @@ def _match(c: Cursor) -> s.Statement:
         c.take()
         mask = right_side(c)
     return s.Match(left, operator, right, mask, at)
+
+
+def _reads(tree: s.Expression) -> bool:
+    if isinstance(tree, s.Concat):
+        return all(map(_reads, tree.parts))
+    if isinstance(tree, s.Binary):
+        return _reads(tree.left)
+    return isinstance(tree, s.Selector | s.Raw | s.Hash)
 
 
 def _mapped(c: Cursor, left: s.Expression, at: int) -> s.Statement:
@@ -367,6 +378,9 @@ def _reset(c: Cursor) -> s.Statement:
     option = selector(c)
     if not isinstance(option, s.Selector) or option.words[0] != "tcp option":
         c.refuse("reset is for a tcp option", "as in reset tcp option sack-perm")
+    if option.words[1] not in TCP_OPTIONS:
+        raise Wrong(at, f"no option {option.words[1]!r} can be reset", did_you_mean(
+            option.words[1], TCP_OPTIONS))  # fmt: skip
     return s.Reset(option.words[1], at)
 
 

@@ -123,9 +123,10 @@ class Scope:
         if value.text.isdecimal() and not value.quoted:
             return int(value.text)
         if value.text not in self.links:
+            near = did_you_mean(value.text, self.links)
             raise Wrong(
                 value.at, f"there is no interface {value.text!r}",
-                did_you_mean(value.text, self.links) or "iifname and oifname match by name",
+                near if near.startswith("did") else "iifname and oifname match by name",
             )  # fmt: skip
         return self.links[value.text]
 

@@ -65,6 +65,11 @@ def _tight(v: s.Expression) -> str:
     return f"({text})" if isinstance(v, s.Binary) else text
 
 
+def _range(v: s.Range) -> str:
+    low = _tight(v.low)
+    return f"{low}{' - ' if low[:1].isalpha() and ':' not in low else '-'}{_tight(v.high)}"
+
+
 def _element(v: s.Element) -> str:
     words = [expression(v.key)]
     words += [statement(each) for each in v.statements]
@@ -88,7 +93,7 @@ _EXPRESSIONS: dict[type, Callable[[Any], str]] = {
     s.Variable: lambda v: f"${v.name}",
     s.Wildcard: lambda v: "*",
     s.Prefix: lambda v: f"{_tight(v.base)}/{v.length}",
-    s.Range: lambda v: f"{_tight(v.low)}-{_tight(v.high)}",
+    s.Range: _range,
     s.Selector: _selector,
     s.Raw: lambda v: f"@{v.base},{v.offset},{v.length}",
     s.Hash: _hash,
@@ -169,7 +174,9 @@ def _reject(v: s.Reject) -> str:
 
 def _target(address: s.Expression | None, port: s.Expression | None) -> str:
     text = "" if address is None else _bracketed(address, port is not None)
-    return text if port is None else f"{text}:{expression(port)}"
+    if port is None:
+        return text
+    return f"{text}{' ' if text.isalnum() else ''}:{expression(port)}"
 
 
 def _bracketed(address: s.Expression, port: bool) -> str:

@@ -14,8 +14,11 @@ pytestmark = pytest.mark.skipif(not shutil.which("nft"), reason="nft, the judge,
 # (file, judgement): differences that are meant, and why
 EXPLAINED: dict[tuple[str, str], tuple[str, list[str]]] = {
     (name, "b"): (
-        "`ct original saddr` asks the kernel for the address of the table's family by its newer key",
-        ["-  [ ct load src => reg 1 , dir original ]", "+  [ ct load src_ip => reg 1 , dir original ]"],
+        "`ct original saddr` asks for the address of the table's family by the kernel's newer key",
+        [
+            "-  [ ct load src => reg 1 , dir original ]",
+            "+  [ ct load src_ip => reg 1 , dir original ]",
+        ],
     )
     for name in ("matches-ip.nft", "sets-ip.nft")
 } | {
