@@ -32,7 +32,7 @@ class UsageError(NetlabError):
 
 
 # modules dataclasses and typing would take longer to load than a program takes to start
-class Problem(namedtuple("Problem", "line column path message hint", defaults=("",))):
+class Problem(namedtuple("Problem", "line column path message hint file", defaults=("", ""))):
     """One thing wrong in a topology: where, on which path, what, and what would be right."""
 
     line: int
@@ -41,6 +41,8 @@ class Problem(namedtuple("Problem", "line column path message hint", defaults=("
     path: str
     message: str
     hint: str
+    file: str
+    """Where it is another one than the topology's own."""
 
     __slots__ = ()
 
@@ -60,7 +62,8 @@ class TopologyError(NetlabError):
         return [self._sentence(problem) for problem in self.problems]
 
     def _sentence(self, p: Problem) -> str:
-        where = f"{self.file}:{p.line}:{p.column}" if p.line else self.file
+        file = p.file or self.file
+        where = f"{file}:{p.line}:{p.column}" if p.line else file
         path = f"  {p.path}: " if p.path else "  "
         return f"{where}{path}{p.message}" + (f"; {p.hint}" if p.hint else "")
 

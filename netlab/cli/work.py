@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from netlab.cli.which import state_directory
-from netlab.errors import CommandFailed, KernelRefused, TopologyError, UsageError
+from netlab.errors import CommandFailed, KernelRefused, Problem, TopologyError, UsageError
 
 if TYPE_CHECKING:
     from netlab.devices import DeviceKind
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 MANY_NODES = 50
 """Below that nothing is won by beginning early."""
+
+MOST_RULES = 16 << 20
+"""Characters in a file of rules; one more shows that there are too many."""
 
 STDIN = "/dev/stdin"
 """The file that is meant by `-`."""
@@ -60,7 +63,8 @@ def read(file: str, told: Callable[[object], object] = lambda data: None) -> Rea
     from hashlib import blake2b
 
     from netlab.lab.lifecycle import Wanted
-    from netlab.model.load import load
+    from netlab.model.load import load, spelt
+    from netlab.plan.around import Around
     from netlab.plan.check import check
     from netlab.plan.compile import compile_topology
 
@@ -79,7 +83,12 @@ def read(file: str, told: Callable[[object], object] = lambda data: None) -> Rea
     topology = loaded.topology
     if topology is None:
         raise TopologyError(file, tuple(problems))
-    compiled = compile_topology(topology, kinds, os.path.dirname(os.path.abspath(file)))
+    around = Around(file, os.path.dirname(os.path.abspath(file)), loaded.text_place, _rule_text)
+    compiled = compile_topology(topology, kinds, around)
+    problems += (
+        Problem(m.line, m.column, spelt(m.path), m.message, m.hint, m.file)
+        for m in compiled.misruled
+    )
     for finding in check(topology, compiled, kinds.devices):
         if not _is_doubtful(finding.path, loaded):
             problems.append(loaded.problem(finding.path, finding.message, finding.hint))
@@ -95,6 +104,12 @@ def read(file: str, told: Callable[[object], object] = lambda data: None) -> Rea
         topology.description,
     )
     return Read(loaded, compiled, wanted)
+
+
+def _rule_text(path: str) -> str:
+    """Raises OSError, ValueError."""
+    with open(path, encoding="utf-8") as file:
+        return file.read(MOST_RULES + 1)
 
 
 def _is_doubtful(path: tuple[str | int, ...], loaded: Loaded) -> bool:

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from . import syntax as s
-from .compile import Batch, Message, TableName, compile_script
+from .compile import FAMILIES, NEWRULE, Batch, Message, TableName, compile_script
+from .sources import Place
+from .wire import attributes, string
+
+_FAMILIES = {number: name for name, number in FAMILIES.items()}
+_APPEND, _REPLACE = 0x800, 0x100
 
 Known = Mapping[str, int]
 """Names of the namespace's interfaces and their indexes."""
@@ -45,6 +50,26 @@ def text_of(before: s.Script, after: s.Script, names: list[TableName]) -> s.Scri
     held = set(tables(before))
     old = [line for name in names if name in held for line in _taken_away(name)]
     return s.Script((*old, *only(after, set(names)).lines), after.sources)
+
+
+def rule_places(script: s.Script, links: Known) -> dict[tuple[str, str, str], list[Place]]:
+    """Where each rule of a chain was written, in the chain's order; left out where that is open.
+
+    By family, table and chain. Raises RulesetError, Uncovered.
+    """
+    batch = compile_script(script, links=links)
+    found: dict[tuple[str, str, str], list[Place]] = {}
+    unclear: set[tuple[str, str, str]] = set()
+    for place, message in enumerate(batch.messages):
+        if message.number != NEWRULE:
+            continue
+        said = attributes(message.body)
+        chain = (_FAMILIES[message.family], string(said[1]), string(said[2]))
+        known = found.setdefault(chain, [])
+        if 6 in said or message.flags & _REPLACE:  # NFTA_RULE_POSITION: beside another one
+            unclear.add(chain)
+        known.insert(len(known) if message.flags & _APPEND else 0, batch.place(place))
+    return {chain: places for chain, places in found.items() if chain not in unclear}
 
 
 def _taken_away(name: TableName) -> Iterator[s.Line]:

@@ -38,6 +38,8 @@ class Refused(NamedTuple):
     errno: int
     said: str
     place: Place | None
+    hint: str = ""
+    """The kernel option that may be missing."""
 
 
 @dataclass(frozen=True)

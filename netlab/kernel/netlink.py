@@ -273,6 +273,11 @@ class NetlinkKernel:
         if value is not None:
             self._delete(ns, lambda: baseline.write(name, value))
 
+    def set_rules(self, ns: str, before: str, after: str) -> None:
+        from netlab.kernel import rules
+
+        self._add(ns, lambda: rules.change(before, after), "CONFIG_NF_TABLES")
+
     # what a process in a node sees
 
     def write_entry(self, ns: str, entry: str) -> None:

@@ -124,6 +124,12 @@ class Kernel(Protocol):
     def reset_sysctl(self, ns: str, name: str) -> None:
         """Back to what a fresh namespace has."""
 
+    def set_rules(self, ns: str, before: str, after: str) -> None:
+        """From one nftables ruleset to another in one transaction; "" is none.
+
+        JSON text, see ``netlab.resources.firewall``. A refusal names the rule's file and line.
+        """
+
     # what a process in a node sees
     def write_entry(self, ns: str, entry: str) -> None:
         """What ``enter`` needs to know of a node (JSON text; see ``netlab.kernel.enter``)."""

@@ -210,6 +210,14 @@ class ScriptKernel:
     def reset_sysctl(self, ns: str, name: str) -> None:
         self._write(ns, join(["fresh", ns, path_of(name), path_of(any_device(name))]))
 
+    def set_rules(self, ns: str, before: str, after: str) -> None:
+        """By nft(8), which has to be there; a file that is included is written into the text."""
+        from netlab.kernel import rules
+
+        command = join(["ip", "netns", "exec", ns, "nft", "-f", "-"])
+        text = rules.text(before, after)
+        self._write(ns, f"printf %s {quote(text)} | {command}")
+
     def write_entry(self, ns: str, entry: str) -> None:
         wanted = json.loads(entry)
         self._env[ns] = [(key, value) for key, value in wanted.get("env", ())]

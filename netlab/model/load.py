@@ -33,6 +33,10 @@ class Loaded:
         line, column, _ = self.source.locate(self.origins.of(path))
         return line, column
 
+    def text_place(self, path: Path) -> tuple[int, int]:
+        """See ``Source.text_place``."""
+        return self.source.text_place(self.origins.of(path))
+
     def problem(self, path: Path, message: str, hint: str = "", *, at_key: bool = False) -> Problem:
         return _problem(self.source, self.origins, Wrong(path, message, hint, at_key))
 

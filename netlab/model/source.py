@@ -98,6 +98,7 @@ class Source:
     data: Any = None
     faults: list[Fault] = field(default_factory=list)
     root: YamlNode | None = None
+    text: str = ""
     _children: dict[int, dict[str, tuple[YamlNode, YamlNode]]] = field(default_factory=dict)
 
     def locate(self, path: Path, *, at_key: bool = False) -> tuple[int, int, Path]:
@@ -118,6 +119,21 @@ class Source:
         is_block = not isinstance(node, ScalarNode) and not node.flow_style
         mark = key.start_mark if key is not None and (at_key or is_block) else node.start_mark
         return mark.line + 1, mark.column + 1, tuple(found)
+
+    def text_place(self, path: Path) -> tuple[int, int]:
+        """Of a text: the line of its first line, counted from 1, and how far it is indented."""
+        node = self.root
+        for part in path:
+            inner = self._child(node, part)[1]
+            node = inner if inner is not None else node
+        if not isinstance(node, ScalarNode):
+            return 1, 0
+        line, column = node.start_mark.line, node.start_mark.column
+        if node.style not in ("|", ">"):
+            return line + 1, column + (1 if node.style else 0)
+        below = self.text.split("\n")[line + 1 :]
+        first = next((text for text in below if text.strip()), "")
+        return line + 2, len(first) - len(first.lstrip(" "))
 
     def _child(
         self, node: YamlNode | None, part: str | int
@@ -148,6 +164,7 @@ def parse(raw: bytes | str) -> Source:
     text = _decoded(raw, source.faults)
     if text is None:
         return source
+    source.text = text
     try:
         source.root = cast(YamlNode | None, _Composer(text).get_single_node())
     except MarkedYAMLError as problem:

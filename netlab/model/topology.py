@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from netlab.model.firewall import RuleFile
 from netlab.model.processes import Process, ProcessName, environment
 from netlab.model.words import ACidr, AnIP, APrefix, InterfaceName, LabName, Mac, NodeName
 
@@ -290,6 +291,16 @@ class Node(Frozen):
         {}, description="Private files, by absolute path: `{/etc/motd: {text: hello}}`."
     )
     env: dict[str, str] = Field({}, description="Environment of everything started in the node.")
+    nftables: (
+        Annotated[
+            Annotated[str, Tag("text")] | Annotated[RuleFile, Tag("file")],
+            Discriminator(lambda raw: "text" if isinstance(raw, str) else "file"),
+        ]
+        | None
+    ) = Field(
+        None,
+        description="Rules in nft syntax: a text, or `{file: gw.nft}` beside the topology.",
+    )
     processes: dict[ProcessName, Process] = Field(
         {}, description="Programs that run as long as the lab is up, by name."
     )

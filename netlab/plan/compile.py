@@ -13,6 +13,7 @@ from netlab.model.site import Nic, Path
 from netlab.model.topology import Topology
 from netlab.nodes import NodeKind
 from netlab.nodes.host import destination
+from netlab.plan.around import Around, Misruled
 from netlab.plan.processes import processes
 from netlab.plan.routing import Attachment, routes
 from netlab.plan.wiring import Wiring, wire
@@ -42,13 +43,19 @@ class Compiled:
     wiring: Wiring
     twice: tuple[tuple[Path, Path, str], ...] = ()
     """What is asked for again: where, where first, and what."""
+    misruled: tuple[Misruled, ...] = ()
+    """What is wrong with nftables rules."""
 
 
 @growing()
-def compile_topology(topology: Topology, kinds: Kinds, directory: str = "") -> Compiled:
-    """``directory`` is where the file lies: its processes start there."""
+def compile_topology(
+    topology: Topology, kinds: Kinds, around: Around | None = None
+) -> Compiled:
+    """``around``: where the file lies, since processes start there, and rules lie beside it."""
+    around = around or Around()
     wiring = wire(topology, kinds.nodes, kinds.devices)
-    placed = list(_resources(topology, kinds, wiring, directory))
+    misruled: list[Misruled] = []
+    placed = list(_resources(topology, kinds, wiring, around, misruled))
     first: dict[Key, Placed] = {}
     twice = []
     for path, resource in placed:
@@ -57,7 +64,8 @@ def compile_topology(topology: Topology, kinds: Kinds, directory: str = "") -> C
             one, other = sorted((found, (path, resource)), key=_place)
             twice.append((other[0], one[0], other[1].words))
     origins = {key: path for key, (path, _) in first.items()}
-    return Compiled(Inventory(r for _, r in placed), origins, wiring, tuple(twice))
+    inventory = Inventory(r for _, r in placed)
+    return Compiled(inventory, origins, wiring, tuple(twice), tuple(misruled))
 
 
 def _place(placed: Placed) -> list[tuple[int, str]]:
@@ -66,7 +74,11 @@ def _place(placed: Placed) -> list[tuple[int, str]]:
 
 
 def _resources(
-    topology: Topology, kinds: Kinds, wiring: Wiring, directory: str
+    topology: Topology,
+    kinds: Kinds,
+    wiring: Wiring,
+    around: Around,
+    misruled: list[Misruled],
 ) -> Iterator[Placed]:
     for name, node in topology.nodes.items():
         yield from kinds.nodes[node.kind].resources(node, wiring.sites[name])
@@ -80,7 +92,11 @@ def _resources(
         yield ("nodes",), Hosts(topology.name, hosts_text(wiring))
     if topology.routing == "static":
         yield from _static(topology, kinds.nodes, wiring)
-    yield from processes(topology, directory)
+    if any(node.nftables is not None for node in topology.nodes.values()):
+        from netlab.plan.firewall import Firewalls  # the compiler takes 50 ms to load
+
+        yield from Firewalls(misruled).resources(topology, wiring, around)
+    yield from processes(topology, around.directory)
 
 
 def hosts_text(wiring: Wiring) -> str:

@@ -27,10 +27,12 @@ class Stage(IntEnum):
     ADDRESS = 7
     ROUTE = 8
     RULE = 9
-    ENTRY = 10
-    PROCESS = 11
+    FIREWALL = 10
+    """After the links that its rules name, before anything that could be let through."""
+    ENTRY = 11
+    PROCESS = 12
     """After everything before it is up, across the whole lab, by their turns."""
-    COMMAND = 12
+    COMMAND = 13
     """After everything else is up, across the whole lab."""
 
 

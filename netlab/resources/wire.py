@@ -8,7 +8,7 @@ from functools import cache
 from operator import attrgetter
 from typing import Any
 
-from netlab.resources import device, entry, network, process
+from netlab.resources import device, entry, firewall, network, process
 from netlab.resources.base import Resource
 
 
@@ -34,7 +34,7 @@ def _values(kind: type[Resource]) -> Callable[[Resource], tuple[Any, ...]]:
 
 @cache
 def _classes() -> dict[str, type[Resource]]:
-    found = (v for m in (device, network, entry, process) for v in vars(m).values())
+    found = (v for m in (device, network, entry, firewall, process) for v in vars(m).values())
     return {
         c.__name__: c
         for c in found

@@ -1,0 +1,142 @@
+"""nftables rules of a node: put into the kernel in one transaction, and read back with their lines.
+
+Every function but ``text`` works in the namespace that the calling thread stands in.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import socket
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from netlab.errors import KernelRefused, MachineLacks
+from netlab.firewall.listing import list_rules
+from netlab.firewall.parse import no_includes, parse
+from netlab.firewall.problems import Uncovered
+from netlab.firewall.show import rule as rule_text
+from netlab.firewall.show import show
+from netlab.firewall.sources import Place, Source
+from netlab.firewall.swap import rule_places, swap, tables, text_of
+from netlab.firewall.syntax import Script
+from netlab.firewall.transaction import Answer, commit
+from netlab.kernel import libnftables
+
+NETLINK_NETFILTER = 12
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule as the kernel holds it, and the line that made it, where that is known."""
+
+    family: str
+    table: str
+    chain: str
+    handle: int
+    text: str
+    """With its counters."""
+    place: str = ""
+    """``file:line``."""
+
+
+def change(before: str, after: str) -> None:
+    """Raises KernelRefused with the place of the rule, MachineLacks, OSError."""
+    old, new = _script(before), _script(after)
+    links = {"lo": 1, **{name: index for index, name in socket.if_nameindex()}}
+    try:
+        batch = swap(old, new, links)
+    except Uncovered as failure:
+        _by_library(old, new, failure)
+        return
+    with _socket() as sock:
+        try:
+            commit(sock, batch)
+        except Answer as answer:
+            raise _refused(answer) from None
+
+
+def text(before: str, after: str) -> str:
+    """What nft(8) would have to be given."""
+    old, new = _script(before), _script(after)
+    return show(text_of(old, new, list(dict.fromkeys([*tables(old), *tables(new)])))) + "\n"
+
+
+def listed(spec: str) -> list[Rule]:
+    """All rules of the node. Raises OSError."""
+    script = _script(spec)
+    links = {"lo": 1, **{name: index for index, name in socket.if_nameindex()}}
+    places: Mapping[tuple[str, str, str], list[Place]] = {}
+    with suppress(Uncovered):  # libnftables took it, whose order of rules is its own
+        places = rule_places(script, links)
+    with _socket() as sock:
+        found = list_rules(sock, links)
+    rules = []
+    seen: dict[tuple[str, str, str], int] = {}
+    for each in found:
+        chain = (each.family, each.table, each.chain)
+        number = seen[chain] = seen.get(chain, -1) + 1
+        place = _nth(places, chain, number)
+        rules.append(Rule(*chain, each.handle, rule_text(each.rule), place))
+    return rules
+
+
+def _nth(
+    places: Mapping[tuple[str, str, str], list[Place]], chain: tuple[str, str, str], number: int
+) -> str:
+    known = places.get(chain, [])
+    return f"{known[number].file}:{known[number].line}" if number < len(known) else ""
+
+
+def _script(spec: str) -> Script:
+    """What was read and checked before: its includes come with it."""
+    if not spec:
+        return Script(())
+    wanted = json.loads(spec)
+    (file, first), *others = (tuple(text) for text in wanted["texts"])
+    beside = dict(others)
+    base = "" if os.path.isabs(file) else os.path.dirname(file)
+
+    def read(path: str) -> Source:
+        name = os.path.normpath(os.path.join(base, path))
+        return Source(name, beside[name]) if name in beside else no_includes(path)
+
+    return parse(first, file, line=wanted["line"], indent=wanted["indent"], read=read)
+
+
+def _socket() -> socket.socket:
+    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
+    try:
+        return socket.socket(socket.AF_NETLINK, kind, NETLINK_NETFILTER)
+    except OSError as problem:
+        if problem.errno != errno.EPROTONOSUPPORT:
+            raise
+        raise MachineLacks("this kernel lacks CONFIG_NETFILTER_NETLINK") from problem
+
+
+def _by_library(old: Script, new: Script, failure: Uncovered) -> None:
+    """What netlab's own compiler does not cover, nft's own does, where it is installed."""
+    names = list(dict.fromkeys([*tables(old), *tables(new)]))
+    said = libnftables.run(show(text_of(old, new, names)) + "\n")
+    if said is None:
+        raise MachineLacks(
+            f"{failure}: netlab does not translate this itself",
+            hint="install libnftables1 (Debian), which does",
+        ) from failure
+    if said:
+        raise KernelRefused(f"libnftables refused: {said}", said=said)
+
+
+def _refused(answer: Answer) -> KernelRefused:
+    first = answer.refusals[0]
+    where = f"{first.place}: " if first.place else ""
+    name = errno.errorcode.get(first.errno, "")
+    return KernelRefused(
+        f"{where}the kernel refused: {first.said}" + (f" [{name}]" if name else ""),
+        errno=first.errno,
+        said=first.said,
+        hint=first.hint,
+    )
+

@@ -1,0 +1,73 @@
+"""The nftables rules of a node, as the text that they were written in."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import ClassVar, TypeAlias
+
+from netlab.kernel.port import Kernel
+from netlab.resources.base import Key, Resource, Stage, namespace_key
+
+Text: TypeAlias = tuple[str, str]
+"""A file's name, and what is in it."""
+
+
+@dataclass(frozen=True)
+class Firewall(Resource):
+    """All tables of a node: one transaction. The first of ``texts`` is read, it may include others.
+
+    Where the text stands in its file is no part of what it says: moved lines change nothing.
+    """
+
+    stage: ClassVar[Stage] = Stage.FIREWALL
+
+    home: str
+    texts: tuple[Text, ...]
+    over: tuple[Key, ...] = ()
+    """The devices that the rules know by index: made anew, they have another one."""
+    line: int = field(default=1, compare=False)
+    """The line of the first text within its file, counted from 1."""
+    indent: int = field(default=0, compare=False)
+
+    @property
+    def ns(self) -> str:
+        return self.home
+
+    @property
+    def key(self) -> Key:
+        return ("firewall", self.home)
+
+    @property
+    def needs(self) -> tuple[Key, ...]:
+        return (namespace_key(self.home), *self.over)
+
+    @property
+    def falls_with(self) -> tuple[Key, ...]:
+        return (namespace_key(self.home),)
+
+    @property
+    def words(self) -> str:
+        return "nftables rules"
+
+    def create(self, kernel: Kernel) -> None:
+        kernel.set_rules(self.home, "", self._spec())
+
+    def delete(self, kernel: Kernel) -> None:
+        kernel.set_rules(self.home, self._spec(), "")
+
+    def follows(self, before: Firewall) -> bool:
+        """Only the tables that differ are made anew; counters of the others live on."""
+        return True
+
+    def update(self, kernel: Kernel, before: Firewall) -> None:
+        kernel.set_rules(self.home, before._spec(), self._spec())
+
+    def changes(self, before: Resource) -> str:
+        assert isinstance(before, Firewall)
+        old = {line for _, text in before.texts for line in text.splitlines()}
+        new = {line for _, text in self.texts for line in text.splitlines()}
+        return f"lines: {len(new - old)} added, {len(old - new)} removed"
+
+    def _spec(self) -> str:
+        return json.dumps({"texts": self.texts, "line": self.line, "indent": self.indent})
