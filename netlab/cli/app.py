@@ -158,12 +158,20 @@ def list_labs(json: Json = False) -> None:
 def show(
     lab: Lab,
     node: Annotated[str | None, typer.Argument(metavar="NODE", autocompletion=_nodes)] = None,
+    rules: Annotated[
+        bool, typer.Option("--rules", help="Its nftables rules, as the kernel holds them.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Show a lab, or all that is known of one of its nodes."""
     from netlab.cli import look
 
-    look.show(lab, node, json)
+    if not rules:
+        look.show(lab, node, json)
+    elif node is None:
+        raise UsageError("the rules of which node?", hint="netlab show LAB NODE --rules")
+    else:
+        look.rules(lab, node, json)
 
 
 @app.command(

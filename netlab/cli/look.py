@@ -32,6 +32,22 @@ def show(lab_or_file: str, node: str | None, json: bool) -> None:
     renderer(json).node(picture, picture.nodes[node])
 
 
+def rules(lab_or_file: str, node: str, json: bool) -> None:
+    """What the kernel holds, and the lines that made it: those of the text as it was loaded."""
+    from netlab.lab import lifecycle
+    from netlab.resources.firewall import Firewall
+
+    lab = lab_name(lab_or_file)
+    here = lifecycle.Ground(LinuxMachine(state_directory()), state_directory())
+    found = lifecycle.read(here, lab)
+    if found is None:
+        no_such_lab(lab)
+    ns, identity = f"{lab}.{node}", identity_of(lab, node)
+    firewall = found.inventory.get(("firewall", ns))
+    spec = firewall.spec if isinstance(firewall, Firewall) else ""
+    renderer(json).rules(lab, node, here.machine.rules(ns, identity, spec))
+
+
 def labs(json: bool) -> None:
     """Of each lab the first and the last line of its journal."""
     here = state_directory()

@@ -1,57 +1,99 @@
-"""Text as tokens: three lists side by side, for speed: kinds, texts and places."""
+"""Text as tokens: three lists side by side, for speed: kinds, texts and places.
+
+A token's place is its number, not its character: characters are counted again (``offset``) for
+the few tokens that a message speaks of.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from .problems import Wrong
 
-END, STRING, ADDRESS, TIME, PAIR, TAGGED, NUMBER, WORD, MARK, JUNK = range(1, 11)
+END, STRING, ADDRESS, TIME, PAIR, NUMBER, WORD, MARK, JUNK = range(1, 10)
 
+_ADDRESS = (
+    r"(?:[0-9A-Fa-f]{1,2}:){5}[0-9A-Fa-f]{1,2}(?![0-9A-Fa-f:])"
+    r"|(?:[0-9A-Fa-f]{0,4}:){2,7}(?:(?:\d{1,3}\.){3}\d{1,3}|[0-9A-Fa-f]{1,4}|(?<=::))"
+)
+_PAIR = (
+    r"(?=[0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{1,4}(?=[ \t\n:},]))"
+    r"(?:[0-9A-Fa-f]*\d[0-9A-Fa-f]*:[0-9A-Fa-f]+|[A-Fa-f]+:\d+)"
+)
 _TOKEN = re.compile(
-    r"""(?:[ \t\r]+|\\\r?\n|\#[^\n]*)*(?:
-      (\n|;|\Z)
-    | ("[^"\n]*")
-    | ((?:[0-9A-Fa-f]{1,2}:){5}[0-9A-Fa-f]{1,2}(?![0-9A-Fa-f:])
-      |(?:[0-9A-Fa-f]{0,4}:){2,7}(?:(?:\d{1,3}\.){3}\d{1,3}|[0-9A-Fa-f]{1,4}|(?<=::))
-      |\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?![\w.]))
-    | ((?=\d)(?:\d+w)?(?:\d+d)?(?:\d+h)?(?:\d+m)?(?:\d+s)?(?:\d+ms)?(?<=[a-z])(?![\w]))
-    | (?:(?=[0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{1,4}(?=[ \t\n:},]))
-       ([0-9A-Fa-f]*\d[0-9A-Fa-f]*:[0-9A-Fa-f]+|[A-Fa-f]+:\d+))
-    | (8021(?:q|ad)(?!\w))
-    | (0[xX][0-9A-Fa-f]+|\d+)
-    | ([A-Za-z_](?:[\w*]|\.(?=\w)|/(?!/)|-(?!-)|\\\*)*\*?|\\\*)
-    | (==|!=|<=|>=|<<|>>|&&|\|\||[{}()\[\],:.=<>&|^!/\-+*@$])
-    | (.)
+    rf"""(?:[ \t\r]+|\\\r?\n|\#[^\n]*)*(
+      [\n;]|\Z
+    | [{{}},]
+    | "[^"\n]*"
+    | \d{{1,3}}\.\d{{1,3}}\.\d{{1,3}}\.\d{{1,3}}(?![\w.])
+    | (?=[0-9A-Fa-f:][0-9A-Fa-f:]*:)(?:{_ADDRESS}|{_PAIR})
+    | [A-Za-z_](?:[\w*]|\.(?=\w)|/(?!/)|-(?!-)|\\\*)*\*?|\\\*
+    | 0[xX][0-9A-Fa-f]+|8021(?:q|ad)(?!\w)|\d+(?!\w)
+    | (?=\d)(?:\d+w)?(?:\d+d)?(?:\d+h)?(?:\d+m)?(?:\d+s)?(?:\d+ms)?(?<=[a-z])(?!\w)
+    | \d+
+    | ==|!=|<=|>=|<<|>>|&&|\|\||[()\[\]:.=<>&|^!/\-+*@$]
+    | .
     )""",
     re.VERBOSE,
 )
+_OPERATORS = frozenset((
+    "==", "!=", "<=", ">=", "<<", ">>", "&&", "||", *"{}()[],:.=<>&|^!/-+*@$",
+))  # fmt: skip
+_ENDS = frozenset(("\n", ";", ""))
+_PAIRED = re.compile(_PAIR.replace("(?=[ \\t\\n:},])", "$"))
+_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_\\")
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
     kinds: list[int]
     texts: list[str]
-    places: list[int]
+    places: Sequence[int]
 
 
 def tokens(text: str, start: int) -> Tokens:
-    """Cut a text; ``start`` is the number of its first character."""
-    kinds: list[int] = []
-    texts: list[str] = []
-    places: list[int] = []
-    for match in _TOKEN.finditer(text):
-        kind = match.lastindex or END
-        kinds.append(kind)
-        texts.append(match.group(kind))
-        places.append(start + match.start(kind))
-        if kind == JUNK:
-            raise _junk(texts[-1], places[-1])
-    kinds.append(END)
+    """Cut a text; ``start`` is the number of its first token."""
+    texts: list[str] = _TOKEN.findall(text)
     texts.append("")
-    places.append(start + len(text))
+    known: dict[str, int] = {}
+    kinds = [known.get(each) or known.setdefault(each, _kind(each)) for each in texts]
+    places = range(start, start + len(texts))
+    if JUNK in known.values():
+        at = kinds.index(JUNK)
+        raise _junk(texts[at], places[at])
     return Tokens(kinds, texts, places)
+
+
+def offset(text: str, number: int) -> int:
+    """Where in a text its token of a number begins."""
+    found = next(islice(_TOKEN.finditer(text), number, None), None)
+    return found.start(1) if found else len(text)
+
+
+def _kind(text: str) -> int:
+    if text in _OPERATORS:
+        return MARK
+    if text in _ENDS:
+        return END
+    first = text[0]
+    if ":" in text and first != '"':
+        return PAIR if _PAIRED.match(text) else ADDRESS
+    if first in _LETTERS:
+        return WORD
+    if first == '"':
+        return STRING if len(text) > 1 else JUNK
+    return _numeric(text) if "0" <= first <= "9" else JUNK
+
+
+def _numeric(text: str) -> int:
+    if text.isdecimal() or text[:2] in ("0x", "0X"):
+        return NUMBER
+    if "." in text:
+        return ADDRESS
+    return PAIR if text.startswith("8021") else TIME
 
 
 def _junk(character: str, at: int) -> Wrong:

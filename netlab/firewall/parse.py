@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from . import syntax as s
 from .cursor import Cursor
-from .lexer import NUMBER, STRING, WORD, tokens
+from .lexer import NUMBER, STRING, WORD, offset, tokens
 from .parse_expressions import assigned, constant, set_literal, verdict
 from .parse_objects import OBJECTS, flowtable, object_of
 from .parse_sets import named_set
 from .parse_statements import STATEMENTS, rule
 from .problems import RuleProblem, RulesetError, Wrong, did_you_mean
-from .sources import Source, Sources
+from .sources import Place, Source, Sources
 
 FAMILIES = ("ip", "ip6", "inet", "arp", "bridge", "netdev")
 _VERBS = ("add", "create", "delete", "destroy", "flush", "insert", "replace", "reset", "list",
@@ -48,7 +48,7 @@ class _Reader:
 
     def __init__(self, read: Read) -> None:
         self.read = read
-        self.sources = Sources()
+        self.sources = Sources(offset=offset)
         self.problems: list[RuleProblem] = []
         self.open: list[str] = []
 
@@ -56,7 +56,9 @@ class _Reader:
         start = self.sources.add(source)
         found: list[s.Line] = []
         if len(source.text) > _LARGEST:
-            self.wrong(Wrong(start, f"{source.file} has more than {_LARGEST >> 20} MiB"))
+            place = Place(source.file, source.line, 1)
+            message = f"{source.file} has more than {_LARGEST >> 20} MiB"
+            self.problems.append(RuleProblem(place, message))
             return ()
         self.open.append(source.file)
         try:

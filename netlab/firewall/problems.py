@@ -39,7 +39,7 @@ class Uncovered(RulesetError):
 
 
 class Wrong(Exception):
-    """A mistake at a character number, on its way to becoming a ``RuleProblem``."""
+    """A mistake at the number of a token, on its way to becoming a ``RuleProblem``."""
 
     def __init__(self, at: int, message: str, hint: str = "", uncovered: bool = False) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""Where a piece of nft text came from: one running number per character of all files read.
+"""Where a piece of nft text came from: one running number per token of all files read.
 
 A syntax tree stores such a number (``at``); only a message asks for file, line and column.
 """
@@ -6,6 +6,7 @@ A syntax tree stores such a number (``at``); only a message asks for file, line 
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -37,10 +38,12 @@ class Sources:
 
     texts: list[Source] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)
+    offset: Callable[[str, int], int] = lambda text, number: number
+    """Where a token of a number begins in its text."""
 
     def add(self, source: Source) -> int:
-        """Take a text in; the number of its first character."""
-        start = self.starts[-1] + len(self.texts[-1].text) + 1 if self.texts else 0
+        """Take a text in; the number of its first token (a text has fewer tokens than that)."""
+        start = self.starts[-1] + len(self.texts[-1].text) + 3 if self.texts else 0
         self.texts.append(source)
         self.starts.append(start)
         return start
@@ -48,6 +51,6 @@ class Sources:
     def place(self, at: int) -> Place:
         which = max(bisect_right(self.starts, at) - 1, 0)
         source = self.texts[which]
-        before = source.text[: at - self.starts[which]]
+        before = source.text[: self.offset(source.text, at - self.starts[which])]
         column = len(before) - (before.rfind("\n") + 1) + 1 + source.indent
         return Place(source.file, source.line + before.count("\n"), column)

@@ -1,7 +1,7 @@
 """The tree of nft text: what was written, before anything is known about its types.
 
-``at`` is the character number of a node (``sources``); two trees that say the same are equal,
-wherever they stand.
+``at`` is the number of the token at which a node begins (``sources``); two trees that say the
+same are equal, wherever they stand.
 """
 
 from __future__ import annotations

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from netlab.errors import KernelRefused, MachineLacks
 from netlab.kernel import enter, libc, names
 from netlab.kernel.identity import inode, is_here
-from netlab.kernel.port import Kernel, Running
+from netlab.kernel.port import HeldRule, Kernel, Running
 
 if TYPE_CHECKING:
     from netlab.kernel.fresh import Stock
@@ -82,6 +82,17 @@ class LinuxMachine:
             return dict.fromkeys(self.standing(inodes))
         with self._visited(inodes) as (worker, namespaces):
             return worker.call(lambda: dict(_devices(namespaces, inodes)))
+
+    def rules(self, ns: str, identity: int, spec: str) -> Sequence[HeldRule]:
+        from netlab.kernel import rules
+
+        def listed() -> list[HeldRule]:
+            with namespaces.inside(ns):
+                return rules.listed(spec)
+
+        self.admit()
+        with self._visited({ns: identity}) as (worker, namespaces):
+            return worker.call(listed)
 
     @contextmanager
     def _visited(self, inodes: Mapping[str, int]) -> Iterator[tuple[Worker, Namespaces]]:

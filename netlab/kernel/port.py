@@ -173,6 +173,21 @@ class Running(NamedTuple):
     """Exit code of its last end, 128 + number for a signal; None where nobody saw one."""
 
 
+class HeldRule(NamedTuple):
+    """An nftables rule as the kernel holds it, and the line that made it, where that is known."""
+
+    family: str
+    table: str
+    chain: str
+    handle: int
+    text: str
+    """In nft syntax, with its counters."""
+    place: str = ""
+    """``file:line``."""
+    packets: int | None = None
+    bytes: int | None = None
+
+
 def signal_of(code: int) -> str:
     """``SIGKILL`` for 137; "" for what is no signal's code."""
     try:
@@ -207,6 +222,12 @@ class Machine(Protocol):
         """The names of the devices in those of these namespaces that are still there.
 
         None for one that this process may not enter.
+        """
+
+    def rules(self, ns: str, identity: int, spec: str) -> Sequence[HeldRule]:
+        """The nftables rules of a namespace; ``spec`` is the text that made them, or "".
+
+        Raises KernelRefused where it is not the one, MachineLacks.
         """
 
     def stands_in(self, inodes: Mapping[str, int]) -> str:

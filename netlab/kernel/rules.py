@@ -11,7 +11,6 @@ import os
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 
 from netlab.errors import KernelRefused, MachineLacks
 from netlab.firewall.listing import list_rules
@@ -21,25 +20,12 @@ from netlab.firewall.show import rule as rule_text
 from netlab.firewall.show import show
 from netlab.firewall.sources import Place, Source
 from netlab.firewall.swap import rule_places, swap, tables, text_of
-from netlab.firewall.syntax import Script
+from netlab.firewall.syntax import Counter, Script
 from netlab.firewall.transaction import Answer, commit
 from netlab.kernel import libnftables
+from netlab.kernel.port import HeldRule
 
 NETLINK_NETFILTER = 12
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A rule as the kernel holds it, and the line that made it, where that is known."""
-
-    family: str
-    table: str
-    chain: str
-    handle: int
-    text: str
-    """With its counters."""
-    place: str = ""
-    """``file:line``."""
 
 
 def change(before: str, after: str) -> None:
@@ -64,7 +50,7 @@ def text(before: str, after: str) -> str:
     return show(text_of(old, new, list(dict.fromkeys([*tables(old), *tables(new)])))) + "\n"
 
 
-def listed(spec: str) -> list[Rule]:
+def listed(spec: str) -> list[HeldRule]:
     """All rules of the node. Raises OSError."""
     script = _script(spec)
     links = {"lo": 1, **{name: index for index, name in socket.if_nameindex()}}
@@ -79,7 +65,12 @@ def listed(spec: str) -> list[Rule]:
         chain = (each.family, each.table, each.chain)
         number = seen[chain] = seen.get(chain, -1) + 1
         place = _nth(places, chain, number)
-        rules.append(Rule(*chain, each.handle, rule_text(each.rule), place))
+        counter = next((x for x in each.rule.statements if isinstance(x, Counter)), Counter())
+        rules.append(
+            HeldRule(
+                *chain, each.handle, rule_text(each.rule), place, counter.packets, counter.bytes
+            )
+        )
     return rules
 
 

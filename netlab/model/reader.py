@@ -16,8 +16,9 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from netlab.model.ends import check_ends
 from netlab.model.exact import inexact
+from netlab.model.guess import meant
 from netlab.model.merge import Origins, merged
-from netlab.model.sentences import Wrong, meant, sentences, shown, unknown_key
+from netlab.model.sentences import Wrong, sentences, shown, unknown_key
 from netlab.model.source import Path
 from netlab.model.topology import Interface, Link, Node, Topology
 from netlab.model.words import LAB_NAME, InterfaceName, NodeName

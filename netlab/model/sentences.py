@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any, NamedTuple, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from netlab.model.guess import meant
 from netlab.model.processes import PROCESS_NAME
 from netlab.model.source import Path
 from netlab.model.words import INTERFACE_NAME, LAB_NAME, NODE_NAME
@@ -107,11 +107,6 @@ def unknown_key(path: Path, known: Iterable[str]) -> Wrong:
     keys = list(known)
     hint = meant(path[-1], keys) or (f"keys here: {', '.join(keys)}" if len(keys) < 9 else "")
     return Wrong(path, f"unknown key {shown(path[-1])}", hint, True)
-
-
-def meant(word: object, known: Iterable[str]) -> str:
-    close = get_close_matches(str(word), list(known), 1)
-    return f"did you mean {close[0]!r}?" if close else ""
 
 
 def shown(value: object) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from hashlib import blake2s
 from typing import TypeAlias
 
+from netlab.model.guess import meant
 from netlab.model.processes import Process
-from netlab.model.sentences import meant
 from netlab.model.site import Path
 from netlab.model.topology import Node, Topology
 from netlab.resources import process as resources

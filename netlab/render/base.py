@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from netlab.errors import NetlabError, Problem
 
 if TYPE_CHECKING:
+    from netlab.kernel.port import HeldRule
     from netlab.lab.lifecycle import Done, Road
     from netlab.lab.portrait import Node, Portrait
 
@@ -81,6 +82,9 @@ class Renderer(Protocol):
     def labs(self, lines: Sequence[LabLine]) -> None: ...
     def lab(self, portrait: Portrait) -> None: ...
     def node(self, portrait: Portrait, node: Node) -> None: ...
+    def rules(self, lab: str, node: str, rules: Sequence[HeldRule]) -> None:
+        """In the kernel's order."""
+
     def checked(self, files: Sequence[Checked]) -> None: ...
     def features(self, kernel: str, features: Sequence[Feature]) -> None: ...
     def kinds(self, kinds: Sequence[KindText]) -> None:

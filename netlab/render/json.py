@@ -12,6 +12,7 @@ from netlab.errors import NetlabError, TopologyError
 from netlab.render.words import node_of, step_words
 
 if TYPE_CHECKING:
+    from netlab.kernel.port import HeldRule
     from netlab.lab.lifecycle import Done, Road
     from netlab.lab.portrait import Node, Portrait
     from netlab.render.base import Checked, Feature, KindText, LabLine
@@ -74,6 +75,9 @@ class JsonRenderer:
 
     def node(self, portrait: Portrait, node: Node) -> None:
         self._put({"lab": portrait.lab, **asdict(node)})
+
+    def rules(self, lab: str, node: str, rules: Sequence[HeldRule]) -> None:
+        self._put({"lab": lab, "node": node, "rules": [rule._asdict() for rule in rules]})
 
     def checked(self, files: Sequence[Checked]) -> None:
         self._put(

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import groupby
 from typing import IO, TYPE_CHECKING
 
 from netlab.errors import NetlabError, TopologyError
@@ -13,6 +14,7 @@ from netlab.kernel.port import signal_of
 from netlab.render.words import age, because, count, duration, first_line, step_words
 
 if TYPE_CHECKING:
+    from netlab.kernel.port import HeldRule
     from netlab.lab.lifecycle import Done, Road
     from netlab.lab.portrait import Interface, Node, Portrait, Process
     from netlab.plan.diff import Step
@@ -136,6 +138,16 @@ class TextRenderer:
             self._say("")
             rows = [(p.name, *_process_cells(p)) for p in node.processes]
             self._table(("process", *PROCESS_HEAD), rows)
+
+    def rules(self, lab: str, node: str, rules: Sequence[HeldRule]) -> None:
+        if not rules:
+            self._say(f"{node} has no nftables rules", "dim")
+        chains = groupby(rules, key=lambda r: f"table {r.family} {r.table}  chain {r.chain}")
+        for place, (chain, some) in enumerate(chains):
+            if place:
+                self._say("")
+            self._say(chain, "bold")
+            self._table(("rule", "line"), [(f"  {r.text}", r.place) for r in some])
 
     def checked(self, files: Sequence[Checked]) -> None:
         wrong = 0

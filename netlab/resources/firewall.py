@@ -51,17 +51,17 @@ class Firewall(Resource):
         return "nftables rules"
 
     def create(self, kernel: Kernel) -> None:
-        kernel.set_rules(self.home, "", self._spec())
+        kernel.set_rules(self.home, "", self.spec)
 
     def delete(self, kernel: Kernel) -> None:
-        kernel.set_rules(self.home, self._spec(), "")
+        kernel.set_rules(self.home, self.spec, "")
 
     def follows(self, before: Firewall) -> bool:
         """Only the tables that differ are made anew; counters of the others live on."""
         return True
 
     def update(self, kernel: Kernel, before: Firewall) -> None:
-        kernel.set_rules(self.home, before._spec(), self._spec())
+        kernel.set_rules(self.home, before.spec, self.spec)
 
     def changes(self, before: Resource) -> str:
         assert isinstance(before, Firewall)
@@ -69,5 +69,7 @@ class Firewall(Resource):
         new = {line for _, text in self.texts for line in text.splitlines()}
         return f"lines: {len(new - old)} added, {len(old - new)} removed"
 
-    def _spec(self) -> str:
+    @property
+    def spec(self) -> str:
+        """For ``Kernel.set_rules``."""
         return json.dumps({"texts": self.texts, "line": self.line, "indent": self.indent})
