@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check docs live need-root clean
+.PHONY: demo test check docs bench need-root clean
 
 need-root:
 	@[ "$$(id -u)" = 0 ] || { echo "netlab makes network namespaces, which needs root: run 'sudo make $(MAKECMDGOALS)'"; exit 3; }
@@ -26,8 +26,14 @@ demo: need-root $(VENV)/.ready
 docs: $(VENV)/.ready
 	$(BIN)/python docs/generate.py
 
+bench: need-root $(VENV)/.ready
+	@missing=; for tool in ip ping cc iperf3 mn; do command -v $$tool >/dev/null || missing=yes; done; \
+	if [ -n "$$missing" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends iproute2 iputils-ping gcc libc6-dev iperf3 mininet >/dev/null; fi
+	@$(BIN)/python -m compileall -q netlab
+	$(BIN)/python -m benchmarks.bench --write
+
 check: need-root $(VENV)/.ready
-	$(BIN)/ruff check netlab tests demo docs topologies
+	$(BIN)/ruff check netlab tests demo docs topologies benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

@@ -1,1 +1,1 @@
-"""What netlab costs, against the same work done by others in the same run. See docs/benchmark.md."""
+"""What netlab costs, against the same work done by others in one run: docs/benchmark.md."""

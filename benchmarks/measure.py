@@ -62,9 +62,8 @@ def _median(costs: Sequence[Cost]) -> Cost:
 
 def machine() -> str:
     """What was measured on, in a line."""
-    cpu = next(
-        (line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").open()
-         if line.startswith("model name")), os.uname().machine,
-    )  # fmt: skip
+    told = Path("/proc/cpuinfo").read_text().splitlines()
+    names = (line.partition(":")[2].strip() for line in told if line.startswith("model name"))
+    cpu = next(names, os.uname().machine)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return f"{os.cpu_count()} × {cpu}, {memory:.0f} GiB, Linux {os.uname().release}"

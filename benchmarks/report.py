@@ -17,6 +17,24 @@ COLOURS = {
     "mininet up and down": "#6b46c1",
 }
 
+INTRODUCTION = """\
+<!-- written by benchmarks/bench.py: `make bench` writes it anew -->
+# Benchmark
+
+What `make bench` measured on one machine. Every row of a table comes from one run in which all
+took turns (A B C A B C …); times are medians of whole processes, memory is the most that was
+resident. Only ratios carry over to other machines.
+""".splitlines()
+CONTESTANTS = """\
+The lab is a ring of N routers: a namespace each, named under `/run/netns`, two addressed veth
+ends, lo up, forwarding on, one default route. **floor** is `benchmarks/floor.c`: one thread, raw
+netlink in batches, nothing read, checked or recorded. **ip -batch** is what a shell user can do
+at best; **mininet** is Debian's (up and down in one process). netlab reads the file, validates
+it, plans, journals, builds.
+
+![wall time by number of nodes](benchmark.svg)
+""".splitlines()
+
 Rings = Mapping[int, Mapping[str, Cost]]
 
 
@@ -29,28 +47,16 @@ def text(
 ) -> str:
     return "\n".join(
         [
-            "# Benchmark",
-            "",
-            "What `make bench` measured on this machine. Every row of a table comes from one run in",
-            "which all took turns (A B C A B C …); times are medians of whole processes, memory is",
-            "the most that was resident. Only ratios carry over to other machines.",
-            "",
+            *INTRODUCTION,
             f"* {machine}",
             f"* {', '.join(versions)}",
             "",
-            "The lab is a ring of N routers: a namespace each, named under `/run/netns`, two addressed",
-            "veth ends, lo up, forwarding on, one default route. **floor** is `benchmarks/floor.c`: one",
-            "thread, raw netlink in batches, nothing read, checked or recorded. **ip -batch** is what a",
-            "shell user can do at best; **mininet** is Debian's (up and down in one process).",
-            "netlab reads the file, validates it, plans, journals, builds.",
-            "",
-            "![wall time by number of nodes](benchmark.svg)",
-            "",
+            *CONTESTANTS,
             "## Up and down",
             "",
             *_rings(rings),
-            "## Commands, in the ring of "
-            f"{max((n for n in rings if n <= 1000), default=0)}",
+            "",
+            f"## Commands, in the ring of {max((n for n in rings if n <= 1000), default=0)}",
             "",
             *_commands(commands),
             "## Traffic through a lab of three nodes",
@@ -61,10 +67,12 @@ def text(
 
 
 def _rings(rings: Rings) -> list[str]:
-    lines = ["| nodes | what | wall s | of the floor | CPU s | memory MiB |", "|--:|---|--:|--:|--:|--:|"]
+    lines = ["| nodes | what | wall s | of the floor | CPU s | memory MiB |"]
+    lines += ["|--:|---|--:|--:|--:|--:|"]
     for count, costs in rings.items():
         for what, cost in costs.items():
-            floor = costs["floor down and wait" if " down" in what and "up" not in what else "floor up"]
+            is_down = " down" in what and "up" not in what
+            floor = costs["floor down and wait" if is_down else "floor up"]
             lines.append(
                 f"| {count} | {what} | {cost.wall:.3f} | {cost.wall / floor.wall:.2f} |"
                 f" {cost.cpu:.3f} | {cost.memory:.0f} |"
