@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from functools import cache
 from socket import inet_aton
+from typing import NamedTuple
 
 from . import ops, values
 from . import syntax as s
@@ -23,15 +24,13 @@ _MOST = 60000
 Stateful = Callable[[tuple[s.Statement, ...]], list[bytes]]
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One element: the numbers of its parts, first and last, and its other attributes."""
 
     spans: tuple[tuple[int, int], ...]
     rest: bytes
     note: bytes
     at: int
-    mapped: object = None
 
 
 def element_lists(kind: SetKind, loaded: Sequence[Loaded], elements: Sequence[s.Element],
@@ -92,9 +91,9 @@ def _careful(kind: SetKind, loaded: Sequence[Loaded], elements: Sequence[s.Eleme
 
 def _spans(loaded: Sequence[Loaded], key: s.Expression,
            scope: Scope) -> tuple[tuple[int, int], ...]:  # fmt: skip
-    key = scope.replaced(key)
     if len(loaded) == 1:
         return (scope.span(_narrow(loaded[0]), key),)
+    key = scope.replaced(key)
     parts = key.parts if isinstance(key, s.Concat) else (key,)
     if len(parts) != len(loaded):
         raise Wrong(key.at, f"the set has keys of {len(loaded)} parts, this one has {len(parts)}")
@@ -110,7 +109,19 @@ def _narrow(loaded: Loaded) -> Type:
     return loaded.field.type
 
 
+@cache
+def _bare(width: int, flags: int) -> tuple[bytes, bytes]:
+    """What stands around the key of an element that has nothing else."""
+    parts = [u32(3, flags)] if flags else []
+    whole = nest(1, *parts, nest(1, attribute(1, bytes(width))))
+    padding = -width & 3
+    return whole[: len(whole) - width - padding], bytes(padding)
+
+
 def _encoded(key: bytes, rest: bytes, note: bytes, flags: int = 0, end: bytes = b"") -> bytes:
+    if key and not rest and not note and not end:
+        before, after = _bare(len(key), flags)
+        return before + key + after
     parts = [u32(3, flags)] if flags else []
     if key:
         parts.append(nest(1, attribute(1, key)))
@@ -202,7 +213,10 @@ def _apart(rows: list[Row]) -> list[Row]:
 
 def _attributes(kind: SetKind, each: s.Element, scope: Scope,
                 stateful: Stateful) -> tuple[bytes, bytes]:  # fmt: skip
-    parts = []
+    parts: list[bytes] = []
+    if not (each.data is not None or each.timeout or each.comment or each.statements
+            or each.expires or _maps(kind)):  # fmt: skip
+        return b"", b""
     if each.data is not None:
         parts.append(_data(kind, each.data, scope))
     elif _maps(kind):

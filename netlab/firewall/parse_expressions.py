@@ -25,6 +25,7 @@ _DEEP = 60
 """Brackets within brackets; nobody writes so many, and Python's stack is finite."""
 _LEVELS = (("|", "or"), ("^", "xor"), ("&", "and"), ("<<", ">>", "lshift", "rshift"))
 _SIGNS = {"or": "|", "xor": "^", "and": "&", "lshift": "<<", "rshift": ">>"}
+_ALL_SIGNS = frozenset(sign for level in _LEVELS for sign in level)
 _LONGER = {words[:2] for words in FIELDS if len(words) > 2}
 _HASHES = ("jhash", "symhash", "numgen")
 _VERDICTS = ("accept", "drop", "continue", "return", "jump", "goto")
@@ -42,6 +43,21 @@ def is_selector(c: Cursor) -> bool:
     if first == "tcp" and second == "option":
         return True
     return any(len(w) > 1 and w[1] == second for w in FIRST_WORDS.get(first, ()))
+
+
+_SHORT = {words for words in FIELDS if len(words) == 2} - _LONGER
+_GOES_ON = _ALL_SIGNS | {"."}
+
+
+def plain_selector(c: Cursor) -> s.Selector | None:
+    """A selector of two words that nothing is computed from: what most rules begin with."""
+    i, texts = c.i, c.texts
+    if i + 2 >= len(texts) or (words := (texts[i], texts[i + 1])) not in _SHORT:
+        return None
+    if texts[i + 2] in _GOES_ON:
+        return None
+    c.i = i + 2
+    return s.Selector(words, c.places[i])
 
 
 def selector(c: Cursor) -> s.Expression:
@@ -246,6 +262,12 @@ def binary(c: Cursor, part: Part, level: int = 0) -> s.Expression:
     """``a & b | c``: nft binds shifts, then &, then ^, then |."""
     if level == len(_LEVELS):
         return part(c)
+    if level == 0:
+        start = c.i
+        first = part(c)
+        if c.texts[c.i] not in _ALL_SIGNS or c.kinds[c.i] < NUMBER:
+            return first
+        c.i = start
     left = binary(c, part, level + 1)
     while c.texts[c.i] in _LEVELS[level] and c.kinds[c.i] >= NUMBER:
         at = c.at
@@ -366,13 +388,24 @@ def _simple_elements(c: Cursor, elements: list[s.Element | s.Variable]) -> None:
     """Plain values with a comma behind, the bulk of large sets, without ceremony."""
     kinds, texts, places, i = c.kinds, c.texts, c.places, c.i
     top = len(kinds) - 2
-    while i < top and texts[i + 1] == "," and STRING < kinds[i] < MARK:
+    while i < top and STRING < kinds[i] < MARK:
         at = places[i]
-        elements.append(s.Element(s.Value(texts[i], False, at), None, "", "", "", (), at))
-        i += 2
+        if texts[i + 1] == ",":
+            elements.append(s.Element(s.Value(texts[i], False, at), None, "", "", "", (), at))
+            i += 2
+        elif i + 3 < top and texts[i + 1] == "/" and texts[i + 3] == "," and _length(texts[i + 2]):
+            key = s.Prefix(s.Value(texts[i], False, at), int(texts[i + 2]), places[i + 1])
+            elements.append(s.Element(key, None, "", "", "", (), at))
+            i += 4
+        else:
+            break
         while kinds[i] == END and texts[i] and i < top:
             i += 1
     c.i = i
+
+
+def _length(text: str) -> bool:
+    return text.isdecimal() and len(text) < 4 and int(text) <= 128
 
 
 def element(c: Cursor) -> s.Element | s.Variable:

@@ -13,6 +13,7 @@ from .parse_expressions import (
     concat,
     constant,
     is_selector,
+    plain_selector,
     right_side,
     selector,
     set_or_name,
@@ -56,12 +57,7 @@ def _match(c: Cursor) -> s.Statement:
         c.refuse(f"expected a statement, found {c.said}")
     if c.text == "$":
         c.refuse("a variable cannot stand for a statement", "write it after a selector")
-    left = concat(c, sum_of_selectors)
-    if isinstance(left, s.Value):
-        c.i -= 1
-        selector(c)
-    if not _reads(left):
-        raise Wrong(at, "expected something that is read from the packet")
+    left = plain_selector(c) or _computed(c, at)
     text = c.texts[c.i]
     if text == "set" and c.kind == WORD:
         c.take()
@@ -77,6 +73,16 @@ def _match(c: Cursor) -> s.Statement:
         c.take()
         mask = right_side(c)
     return s.Match(left, operator, right, mask, at)
+
+
+def _computed(c: Cursor, at: int) -> s.Expression:
+    left = concat(c, sum_of_selectors)
+    if isinstance(left, s.Value):
+        c.i -= 1
+        selector(c)
+    if not _reads(left):
+        raise Wrong(at, "expected something that is read from the packet")
+    return left
 
 
 def _reads(tree: s.Expression) -> bool:

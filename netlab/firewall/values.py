@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv6Address
 
 from . import syntax as s
 from .datatypes import Type
@@ -116,7 +116,7 @@ _SERVICES = {
 
 def _ipv4(kind: Type, text: str, value: s.Value) -> int:
     try:
-        return int(IPv4Address(socket.inet_aton(text))) if text[:1].isdigit() else _host(text, 2)
+        return int.from_bytes(socket.inet_aton(text), "big") if text[:1].isdigit() else _host(text)
     except (ValueError, OSError):
         raise Wrong(value.at, f"{text!r} is no IPv4 address") from None
 
@@ -128,7 +128,7 @@ def _ipv6(kind: Type, text: str, value: s.Value) -> int:
         raise Wrong(value.at, f"{text!r} is no IPv6 address") from None
 
 
-def _host(text: str, family: int) -> int:
+def _host(text: str) -> int:
     if text == "localhost":
         return 0x7F000001
     raise ValueError(text)

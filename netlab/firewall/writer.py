@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from . import syntax as s
 from .datatypes import Type
@@ -14,6 +15,15 @@ from .ops import lookup, reference_by
 from .problems import Wrong, did_you_mean
 from .scope import CONCAT, INTERVAL, MAP, OBJECT, Scope, SetKind, Tables
 from .sets import SetMessage, anonymous
+
+
+@lru_cache(2048)
+def _needed(tree: s.Expression) -> tuple[str, bool, tuple[int, ...]]:
+    """The protocol of a selector, whether it lies inside of it, and the icmp types that have it."""
+    found = field_of(tree)
+    if found is None:
+        return "", False, ()
+    return protocol_of(found), found.source == "exthdr", icmp_types(tree)
 
 
 @dataclass
@@ -49,13 +59,10 @@ class Writer:
 
     def need(self, tree: s.Expression) -> None:
         """Matches that must precede what an expression reads."""
-        for each in selectors(tree):
-            found = field_of(each)
-            protocol = protocol_of(found) if found else ""
-            if found and protocol:
-                inner = found.source == "exthdr"
+        for each in (tree,) if type(tree) is s.Selector else selectors(tree):
+            protocol, inner, types = _needed(each)
+            if protocol:
                 self.items.extend(self.packet.need(protocol, each.at, inner))
-            types = icmp_types(each)
             if types and not (self.icmp and set(self.icmp) <= set(types)):
                 self._need_icmp(each, types)
 
