@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -11,6 +10,7 @@ from . import syntax as s
 from .flowtables import flowtable_body
 from .hooks import chain_hook
 from .objects import object_body
+from .pace import without_collector
 from .problems import RuleProblem, RulesetError, Uncovered, Wrong, did_you_mean
 from .scope import Scope, SetKind, Tables
 from .sets import CREATE, NEWSETELEM, OBJECT_KINDS, SetMessage, filled, kind_of, named
@@ -63,13 +63,8 @@ def compile_script(script: s.Script, *, links: Mapping[str, int] | None = None,
     Correct rules that are not covered raise ``Uncovered``.
     """
     work = _Work(Scope({"lo": 1} if links is None else links), dict(known or {}))
-    was = gc.isenabled()
-    gc.disable()  # thousands of short-lived trees; none of them is a cycle
-    try:
+    with without_collector():
         work.lines(script.lines)
-    finally:
-        if was:
-            gc.enable()
     if work.problems:
         kind = Uncovered if all(wrong.uncovered for wrong in work.problems) else RulesetError
         raise kind(tuple(sorted({_problem(script, wrong) for wrong in work.problems})))

@@ -58,8 +58,8 @@ def tokens(text: str, start: int) -> Tokens:
     """Cut a text; ``start`` is the number of its first token."""
     texts: list[str] = _TOKEN.findall(text)
     texts.append("")
-    known: dict[str, int] = {}
-    kinds = [known.get(each) or known.setdefault(each, _kind(each)) for each in texts]
+    known = _Kinds()
+    kinds = list(map(known.__getitem__, texts))
     places = range(start, start + len(texts))
     if JUNK in known.values():
         at = kinds.index(JUNK)
@@ -73,19 +73,29 @@ def offset(text: str, number: int) -> int:
     return found.start(1) if found else len(text)
 
 
+class _Kinds(dict[str, int]):
+    """The kind of each different token, found once."""
+
+    def __missing__(self, text: str) -> int:
+        kind = self[text] = _kind(text)
+        return kind
+
+
 def _kind(text: str) -> int:
-    if text in _OPERATORS:
-        return MARK
     if text in _ENDS:
         return END
     first = text[0]
+    if "0" <= first <= "9" and ":" not in text:
+        return _numeric(text)
+    if text in _OPERATORS:
+        return MARK
     if ":" in text and first != '"':
         return PAIR if _PAIRED.match(text) else ADDRESS
     if first in _LETTERS:
         return WORD
     if first == '"':
         return STRING if len(text) > 1 else JUNK
-    return _numeric(text) if "0" <= first <= "9" else JUNK
+    return JUNK
 
 
 def _numeric(text: str) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from . import syntax as s
 from .cursor import Cursor
 from .lexer import NUMBER, STRING, WORD, offset, tokens
+from .pace import without_collector
 from .parse_expressions import assigned, constant, set_literal, verdict
 from .parse_objects import OBJECTS, flowtable, object_of
 from .parse_sets import named_set
@@ -37,7 +38,8 @@ def parse(text: str, file: str = "<text>", *, line: int = 1, indent: int = 0,
     ``line`` and ``indent`` say where the text starts within its file.
     """
     reader = _Reader(read)
-    lines = reader.text(Source(file, text, line, indent))
+    with without_collector():
+        lines = reader.text(Source(file, text, line, indent))
     if reader.problems:
         raise RulesetError(tuple(sorted(set(reader.problems))))
     return s.Script(lines, reader.sources)
