@@ -24,7 +24,7 @@ TIMEOUTS: dict[str, tuple[str, ...]] = {
 
 def object_body(tree: s.Object, family: str) -> bytes:
     """NFTA_OBJ_NAME, TYPE, DATA, USERDATA; ``family`` is the table's."""
-    if tree.kind in _OF_A_FAMILY and "l3proto" not in dict(tree.options):
+    if tree.kind in _OF_A_FAMILY and family in _L3 and "l3proto" not in dict(tree.options):
         options = (*tree.options, ("l3proto", family))
         tree = replace(tree, options=options)
     body = text(2, tree.name) + u32(3, OBJECT_KINDS[tree.kind]) + nest(4, *_BODIES[tree.kind](tree))
@@ -105,13 +105,20 @@ def _timeout(tree: s.Object) -> list[bytes]:
     return [*body, nest(3, *pairs)]
 
 
+def _number(tree: s.Object, options: dict[str, str], word: str, top: int) -> int:
+    value = options[word]
+    if not value.isdecimal() or int(value) > top:
+        raise Wrong(tree.at, f"{word} of {tree.kind} {tree.name} is no number up to {top}")
+    return int(value)
+
+
 def _expectation(tree: s.Object) -> list[bytes]:
     options = _options(tree, "protocol", "dport", "timeout", "size")
     return [
         u16(1, _l3(tree, options)), u8(2, _protocol(tree, options)),
-        u16(3, int(options["dport"])),
+        u16(3, _number(tree, options, "dport", 0xFFFF)),
         attribute(4, milliseconds(options["timeout"], tree.at).to_bytes(4, "little")),
-        u8(5, int(options["size"])),
+        u8(5, _number(tree, options, "size", 255)),
     ]  # fmt: skip
 
 

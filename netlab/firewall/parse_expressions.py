@@ -362,7 +362,11 @@ def verdict(c: Cursor) -> s.Verdict:
         return s.Verdict(kind, None, at)
     if c.ended:
         c.refuse(f"{kind} needs the name of a chain")
-    return s.Verdict(kind, constant(c), at)
+    chain = constant(c)
+    if not isinstance(chain, s.Value | s.Variable):
+        c.i -= 1
+        c.refuse(f"{kind} needs the name of a chain")
+    return s.Verdict(kind, chain, at)
 
 
 # ---- set literals
