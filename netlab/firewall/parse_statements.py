@@ -401,7 +401,7 @@ def _flow(c: Cursor) -> s.Statement:
 def _ct(c: Cursor) -> s.Statement:
     at = c.at
     c.take()
-    kind = c.take()
+    kind = c.one_of(("count", "helper", "timeout", "expectation"), "statement of ct")
     if kind == "count":
         over = bool(c.accept("over"))
         return s.Connections(c.number("a count", 0xFFFFFFFF), over, at)
