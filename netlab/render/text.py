@@ -242,6 +242,8 @@ class TextRenderer:
     ) -> None:
         """Empty columns are left out, and so is ``spare`` where the terminal is too narrow."""
         used = [n for n in range(len(head)) if any(row[n] for row in rows)]
+        if not used:
+            return
         widths = [max(len(row[n]) for row in (head, *rows)) for n in range(len(head))]
         if spare and sum(widths[n] + 2 for n in used) - 2 > self._columns():
             used = [n for n in used if head[n] != spare]

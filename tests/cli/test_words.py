@@ -163,7 +163,7 @@ def test_files_are_checked_together_and_every_error_is_told() -> None:
     ]  # fmt: skip
     assert found[1]["problems"][0] == {
         "line": 1, "column": 13, "path": "nodes.a.kidn", "message": "unknown key 'kidn'",
-        "hint": "did you mean 'kind'?",
+        "hint": "did you mean 'kind'?", "file": "",
     }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from netlab.lab.journal import Writer, reached, read
 from netlab.plan.diff import Plan, Step, diff
 from netlab.resources import Inventory, wire
 from netlab.resources.device import Namespace, Veth
+from netlab.resources.firewall import Firewall
 from netlab.resources.network import Address, Route
 from netlab.resources.process import Process, Supervisor
 from tests.plan.labs import all_labs, inventory
@@ -49,6 +50,7 @@ def test_every_resource_comes_back_as_it_was_written() -> None:
     extra = (
         Supervisor("l"),
         Process("l.a", "web", ("sleep", "é\n"), (("A", "1"),), ready=("tcp", "80")),
+        Firewall("l.a", (("l.yaml", "table ip t {\n}\n"),), (), 7, 6),
         Address("l.a", "eth0", "10.0.0.1/24", "10.0.0.2"),
     )
     resources = [*extra, *(r for text in LABS.values() for r in inventory(text).values())]
