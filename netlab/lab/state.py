@@ -6,12 +6,16 @@ import errno
 import fcntl
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from netlab.errors import LabBusy, StateRefused
 
 JOURNAL = "journal"
+
+ORPHANED = 2.0
+"""Seconds until a program that a killed netlab was just starting lets go of the lock."""
 
 UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
 """What a disk says on which nothing more can be written down."""
@@ -92,15 +96,20 @@ def _lock(state: str, lab: str, create: bool) -> int | None:
 
 
 def _locked(fd: int, lab: str) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = _holder(os.fstat(fd).st_ino)
-        os.close(fd)
-        raise LabBusy(
-            f"lab {lab} is being changed by {holder}", hint="try again when it is done"
-        ) from None
-    return True
+    until = time.monotonic() + ORPHANED
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            holder = _holder(os.fstat(fd).st_ino)
+        if holder or time.monotonic() > until:
+            os.close(fd)
+            raise LabBusy(
+                f"lab {lab} is being changed by {holder or 'another netlab process'}",
+                hint="try again when it is done",
+            )
+        time.sleep(0.005)  # the kernel tells nobody who could be asked
 
 
 def _is_still(path: str, fd: int) -> bool:
@@ -112,13 +121,20 @@ def _is_still(path: str, fd: int) -> bool:
 
 
 def _holder(inode: int) -> str:
-    """Who holds the lock, as /proc/locks has it (proc(5))."""
+    """Who has taken the lock, as /proc/locks has it (proc(5)); "" when they live no more."""
     with suppress(OSError), open("/proc/locks") as file:
         for line in file:
             words = line.split()
             if len(words) > 5 and words[1] == "FLOCK" and words[5].endswith(f":{inode}"):
-                return f"process {words[4]}"
-    return "another netlab process"
+                return f"process {words[4]}" if _lives(words[4]) else ""
+    return ""
+
+
+def _lives(pid: str) -> bool:
+    """Not a zombie either, whose parent has not asked for it yet."""
+    with suppress(OSError), open(f"/proc/{pid}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    return False
 
 
 def _make_state(path: str) -> None:

@@ -352,3 +352,18 @@ def test_down_leaves_no_supervisor_no_group_no_process_no_socket(write: Write, l
     done("down", lab)
     assert supervisors(lab) == []
     assert not os.path.exists(f"/run/netlab/{lab}")
+
+
+def test_a_program_that_a_killed_command_was_just_starting_is_waited_for(
+    write: Write, lab: str
+) -> None:
+    """It still holds the command's lock on the lab, between its fork and its exec."""
+    done("up", write("nodes: {n: }"))
+    code = f"import fcntl, os; fcntl.flock(os.open('/run/netlab/{lab}', 0), fcntl.LOCK_EX)\n" + (
+        "if os.fork(): os._exit(0)\nimport time; print(1, flush=True); time.sleep(0.5)"
+    )
+    held = subprocess.Popen([NETLAB[0], "-c", code], stdout=subprocess.PIPE)
+    assert held.stdout
+    assert held.stdout.readline() == b"1\n"
+    held.wait()
+    assert f"{lab} is down" in done("down", lab)

@@ -253,16 +253,18 @@ def _become(argv: list[str], kept: tuple[int, ...], errors: str) -> None:
         os.setsid()
         if os.fork():
             os._exit(0)
+        for fd in {*map(int, os.listdir("/proc/self/fd"))} - {0, 1, 2, *kept}:
+            with suppress(OSError):  # the directory's own is closed already
+                os.close(fd)
+        for fd in kept:
+            os.set_inheritable(fd, True)
+        os.dup2(os.open(os.devnull, os.O_RDWR), 0)
+        os.dup2(0, 1)
+        os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644), 2)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         fresh.restore_limit()
-        os.dup2(os.open(os.devnull, os.O_RDWR), 0)
-        os.dup2(0, 1)
-        os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644), 2)
-        for fd in map(int, os.listdir("/proc/self/fd")):
-            with suppress(OSError):  # the directory's own is closed already
-                os.set_inheritable(fd, fd <= 2 or fd in kept)
         os.execv(argv[0], argv)
     finally:
         os._exit(1)
