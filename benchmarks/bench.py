@@ -22,7 +22,7 @@ from benchmarks.measure import Cost, Round, interleaved, machine, run
 
 ROOT = Path(__file__).parents[1]
 NETLAB = [sys.executable, "-m", "netlab"]
-FEW_ROUNDS = 3
+FEW_ROUNDS, LEAST_ROUNDS = 3, 2
 MANY = 1000
 MOST_FOR_MININET = 250
 STARTS = 15
@@ -53,7 +53,8 @@ def rounds_of(count: int, rounds: int, place: Path) -> dict[str, Cost]:
     turns = [netlab_turn(count, place), floor_turn(count, place), batch_turn(count, place)]
     if count <= MOST_FOR_MININET and has_mininet():
         turns.append(mininet_turn(count))
-    return interleaved(rounds if count < MANY else min(rounds, FEW_ROUNDS), turns)
+    most = rounds if count < MANY else FEW_ROUNDS if count == MANY else LEAST_ROUNDS
+    return interleaved(min(rounds, most), turns)
 
 
 def netlab_turn(count: int, place: Path) -> Round:

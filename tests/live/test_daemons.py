@@ -59,18 +59,23 @@ def test_a_daemon_that_goes_into_the_background_is_followed_and_ends(
 ) -> None:
     run, ready = (text.format(place=tmp_path) for text in BACKGROUND[name])
     done("up", write(topology(f"p: {{{run}, ready: {{{ready}}}, restart: always}}", FILES)))
-    number = eventually(lambda: int((tmp_path / "pid").read_text() or 0))
-    eventually(lambda: pid(lab) == number)
+    number = eventually(lambda: _noted(tmp_path) == pid(lab) and pid(lab))
     assert stands(lab) == ("running", None, 0)
     family = [number, *children(number)]
     os.kill(number, signal.SIGKILL)
     comes_to(lab, ("running", None, 1))
-    eventually(lambda: pid(lab) == int((tmp_path / "pid").read_text() or 0) != number)
-    assert [one for one in family if lives(one)] == []
+    eventually(lambda: pid(lab) == _noted(tmp_path) != number)
+    eventually(lambda: not any(map(lives, family)))
     again = [pid(lab), *children(pid(lab))]
     done("stop", lab, "n/p")
-    assert [one for one in again if lives(one)] == []
+    eventually(lambda: not any(map(lives, again)))
     assert stands(lab)[0] == "stopped"
+
+
+def _noted(place: Path) -> int:
+    """What the daemon's pid file says; 0 where there is none yet."""
+    file = place / "pid"
+    return int(file.read_text() or 0) if file.exists() else 0
 
 
 @needs("bird")

@@ -47,7 +47,7 @@ def kill(number: int) -> None:
 def cgroup(lab: str) -> Path | None:
     mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
     root = next((mount[1] for mount in mounts if mount[2] == "cgroup2"), None)
-    return Path(root, "netlab", lab) if root else None
+    return Path(root, "netlab", lab) if root and not os.statvfs(root).f_flag & os.ST_RDONLY else None
 
 
 def test_there_is_one_for_the_lab_and_it_is_no_child_of_the_command(write: Write, lab: str) -> None:
