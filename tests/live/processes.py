@@ -89,6 +89,15 @@ def children(number: int) -> list[int]:
     return found[1:]
 
 
+def cgroup(lab: str) -> Path | None:
+    """The lab's control group; None where none can be made."""
+    mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+    root = next((mount[1] for mount in mounts if mount[2] == "cgroup2"), None)
+    if root is None or os.statvfs(root).f_flag & os.ST_RDONLY:
+        return None
+    return Path(root, "netlab", lab)
+
+
 def logged(lab: str, *words: str) -> list[str]:
     return netlab("logs", lab, *words).out.splitlines()
 

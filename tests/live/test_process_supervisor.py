@@ -22,6 +22,7 @@ import pytest
 from netlab.kernel.supervisor import client
 from tests.live.conftest import Write
 from tests.live.processes import (
+    cgroup,
     comes_to,
     lives,
     logged,
@@ -42,12 +43,6 @@ def kill(number: int) -> None:
     """Gone when this returns, and whoever is its parent has been told."""
     os.kill(number, signal.SIGKILL)
     eventually(lambda: not lives(number))
-
-
-def cgroup(lab: str) -> Path | None:
-    mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
-    root = next((mount[1] for mount in mounts if mount[2] == "cgroup2"), None)
-    return Path(root, "netlab", lab) if root and not os.statvfs(root).f_flag & os.ST_RDONLY else None
 
 
 def test_there_is_one_for_the_lab_and_it_is_no_child_of_the_command(write: Write, lab: str) -> None:

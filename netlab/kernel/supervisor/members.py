@@ -1,4 +1,8 @@
-"""The programs of a process: by its control group, else by namespace and environment."""
+"""The programs of a process: by its control group, else by namespace and environment or session.
+
+A daemon may write its title over its environment: its session tells it then (setsid(2)). One that
+does both before its parent ends (nginx, in the background) is only known by its control group.
+"""
 
 from __future__ import annotations
 
@@ -37,10 +41,28 @@ def end(path: str, record: Record) -> None:
 def _members(path: str, record: Record) -> list[int]:
     if path:
         return cgroups.members(path)
-    return sorted(pid for pid, _ in inside({inode(record.inode)}) if _is_marked(pid, record.name))
+    # who is forked while /proc is read is not seen: only the second look at nobody is sure
+    return _scanned(record) or _scanned(record)
+
+
+def _scanned(record: Record) -> list[int]:
+    sessions = {record.session, record.pid} - {0}
+    return [
+        pid
+        for pid, _ in inside({inode(record.inode)})
+        if _is_marked(pid, record.name) or _session(pid) in sessions
+    ]
 
 
 def _is_marked(pid: int, name: str) -> bool:
     with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
         return f"{MARK}={name}".encode() in file.read().split(b"\0")
     return False
+
+
+def _session(pid: int) -> int:
+    """-1 for what is no more."""
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return -1

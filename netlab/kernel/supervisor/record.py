@@ -30,6 +30,8 @@ class Record:
     pid: int = 0
     ticks: int = 0
     """Its start in clock ticks since boot: pid and ticks are never used twice (proc(5))."""
+    session: int = 0
+    """Of the process, and of what it starts, as long as they do not begin another (setsid(2))."""
     since: float = 0.0
     """Seconds since the epoch, of the last change of state."""
     restarts: int = 0
@@ -40,7 +42,7 @@ class Record:
 
     @property
     def is_alive(self) -> bool:
-        return bool(self.pid) and start_ticks(self.pid) == self.ticks
+        return bool(self.pid and self.ticks) and start_ticks(self.pid) == self.ticks
 
 
 def directory(lab_dir: str, node: str) -> str:

@@ -42,6 +42,10 @@ HANGING = 5.0
 Answer = Callable[[Mapping[str, Any]], None]
 
 
+def _nothing() -> None:
+    """Stands for what has been heard."""
+
+
 @dataclass
 class Care:
     """A process, and what is under way with it."""
@@ -55,6 +59,8 @@ class Care:
     attempt: int = 0
     """Starts before this one: a timer of an earlier life must not touch it."""
     begun: float = 0.0
+    hear: Callable[[], None] = _nothing
+    """Learns whether it could be started, as long as that is not known."""
     tries: int = 0
     """Restarts since it last ran steadily."""
 
@@ -196,12 +202,14 @@ class Server:
                 answer({"error": f"{problem.filename or 'fork'}: {problem.strerror}"})
             return
         record.pid, record.ticks, record.code = pid, records.start_ticks(pid), None
+        record.session = pid  # its first act is to begin one
         care.ending, care.begun = False, time.monotonic()
         self._set(care, "running", wanted=True)
         log = self._log(record)
         self._watch.add(log)
         logs.note(log)
-        self._on(told, lambda: self._has_begun(care, told, answer))
+        care.hear = lambda: self._has_begun(care, told, answer)
+        self._on(told, care.hear)
 
     def _start_again(self, care: Care, attempt: int, answer: Answer | None) -> None:
         if care.attempt == attempt:
@@ -217,6 +225,7 @@ class Server:
             return
         self._off(told)
         os.close(told)
+        care.hear = _nothing
         if why:
             care.record.wanted = False
         if answer:
@@ -284,6 +293,7 @@ class Server:
                     self._has_ended(care, _code(status))
 
     def _has_ended(self, care: Care, code: int | None) -> None:
+        care.hear()  # poll(2) may tell of its end before it tells why
         self._let_go(care)
         left = self._members(care)
         if left and code == 0 and not care.ending:
@@ -308,7 +318,7 @@ class Server:
     def _is_over(self, care: Care, code: int | None) -> None:
         record = care.record
         tries = 0 if time.monotonic() - care.begun > STEADY else care.tries
-        record.pid = record.ticks = 0
+        record.pid = record.ticks = record.session = 0
         record.code = code
         answers, care.answers = care.answers, []
         if record.wanted and self._again(record):
@@ -356,12 +366,16 @@ class Server:
             self._has_ended(care, None)
             return
         record.pid, record.ticks = pid, records.start_ticks(pid)
+        with suppress(ProcessLookupError):
+            record.session = os.getsid(pid)
         self._write(care)
         care.pidfd = fd
         self._on(fd, lambda: self._has_been_followed(care, pid))
 
     def _has_been_followed(self, care: Care, pid: int) -> None:
         """To its end. Its code is known where it has become a child of this supervisor."""
+        if care.record.is_alive:  # what poll(2) told was of an earlier descriptor of that number
+            return
         code = None
         with suppress(ChildProcessError):
             reaped, status = os.waitpid(pid, os.WNOHANG)
