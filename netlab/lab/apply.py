@@ -93,6 +93,8 @@ def clearing(
     lost, the rest that it leaves behind.
     """
     subjects = [r for step in doubtful for r in (step.before, step.after) if r is not None]
+    if not (subjects or lost):
+        return (), current
     feared = Inventory([*current.values(), *subjects])
     doomed = feared.standing_on({*(r.key for r in subjects), *lost})
     sure = Inventory(r for r in feared.values() if r.key not in doomed)
@@ -213,13 +215,19 @@ def _batches(kernel: Kernel, plan: Plan) -> Iterator[Plan]:
     """Each new namespace is held open until it has its name, and open files are limited.
 
     What is taken down has its own batches: a new namespace may take over the name of an old one.
+    So have commands: while they run, only they are in doubt.
     """
     first, namespaces, most = 0, 0, min(MOST_NAMESPACES, kernel.most_namespaces())
     for place, step in enumerate(plan):
         namespaces += step.subject.stage == Stage.NAMESPACE
         turns = place > first and plan[place - 1].after is None and step.after is not None
-        if place - first >= BATCH or namespaces > most or (turns and namespaces):
+        begins = place > first and _runs(step) and not _runs(plan[place - 1])
+        if place - first >= BATCH or namespaces > most or (turns and namespaces) or begins:
             yield plan[first:place]
             first, namespaces = place, int(step.subject.stage == Stage.NAMESPACE)
     if first < len(plan):
         yield plan[first:]
+
+
+def _runs(step: Step) -> bool:
+    return step.after is not None and step.after.stage == Stage.COMMAND

@@ -32,12 +32,12 @@ class Inventory(Mapping[Key, Resource]):
 
     def standing_on(self, fallen: Iterable[Key]) -> set[Key]:
         """The resources with the given keys, and everything that goes with them."""
-        doomed = set(fallen)
-        if not doomed:
-            return set()
-        gone = {p for key in doomed if key in self for p in self[key].provides}
+        doomed = self.keys() & set(fallen)
+        if not doomed or len(doomed) == len(self):
+            return doomed
+        gone = {p for key in doomed for p in self[key].provides}
         for key, resource in self._by_key.items():
             if key not in doomed and not gone.isdisjoint(resource.needs):
                 doomed.add(key)
                 gone.update(resource.provides)
-        return doomed & self.keys()
+        return doomed
