@@ -268,8 +268,8 @@ class NetlinkKernel:
     def set_sysctl(self, ns: str, name: str, value: str) -> None:
         self._add(ns, lambda: baseline.write(name, value))
 
-    def reset_sysctl(self, ns: str, name: str) -> None:
-        value = self._fresh_value(name)
+    def reset_sysctl(self, ns: str, name: str, otherwise: str = "") -> None:
+        value = otherwise or self._fresh_value(name)
         if value is not None:
             self._delete(ns, lambda: baseline.write(name, value))
 

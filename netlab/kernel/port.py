@@ -121,8 +121,8 @@ class Kernel(Protocol):
     def add_neighbour(self, ns: str, name: str, to: str, mac: str, proxy: bool) -> None: ...
     def del_neighbour(self, ns: str, name: str, to: str, proxy: bool) -> None: ...
     def set_sysctl(self, ns: str, name: str, value: str) -> None: ...
-    def reset_sysctl(self, ns: str, name: str) -> None:
-        """Back to what a fresh namespace has."""
+    def reset_sysctl(self, ns: str, name: str, otherwise: str = "") -> None:
+        """Back to ``otherwise``; "" for what a fresh namespace has."""
 
     def set_rules(self, ns: str, before: str, after: str) -> None:
         """From one nftables ruleset to another in one transaction; "" is none.

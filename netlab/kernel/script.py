@@ -207,7 +207,10 @@ class ScriptKernel:
     def set_sysctl(self, ns: str, name: str, value: str) -> None:
         self._write(ns, _write_sysctl(ns, name, value))
 
-    def reset_sysctl(self, ns: str, name: str) -> None:
+    def reset_sysctl(self, ns: str, name: str, otherwise: str = "") -> None:
+        if otherwise:
+            self._write(ns, f"{_write_sysctl(ns, name, otherwise)} 2>/dev/null || :")
+            return
         self._write(ns, join(["fresh", ns, path_of(name), path_of(any_device(name))]))
 
     def set_rules(self, ns: str, before: str, after: str) -> None:

@@ -34,3 +34,25 @@ def device_of_switch(name: str) -> str:
 def is_for_new_devices(name: str) -> bool:
     """Whether it says what devices made later start from."""
     return switch_parts(name)[2:4] == ("conf", "default")
+
+
+FOR_ALL = {
+    ("ipv4", "forwarding"): ("net.ipv4.ip_forward", "net.ipv4.conf.all.forwarding"),
+    ("ipv6", "forwarding"): ("net.ipv6.conf.all.forwarding",),
+    ("ipv6", "disable_ipv6"): ("net.ipv6.conf.all.disable_ipv6",),
+}
+"""What the kernel writes over that switch of all devices and of `default` (ip-sysctl.rst)."""
+
+
+def for_all(name: str) -> tuple[str, ...]:
+    """The switches that, when they are set, set this one of a device or of `default` as well."""
+    parts = switch_parts(name)
+    is_one = len(parts) == 5 and parts[2] == "conf" and parts[3] != "all"
+    return FOR_ALL.get((parts[1], parts[4]), ()) if is_one else ()
+
+
+def for_new(name: str) -> str:
+    """The switch that this one of a device starts from; lo is there before it can be said."""
+    parts = switch_parts(name)
+    starts = len(parts) == 5 and parts[2] == "conf" and parts[3] != "lo"
+    return switch_of((*parts[:3], "default", parts[4])) if starts else ""

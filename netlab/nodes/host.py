@@ -12,7 +12,14 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from netlab.model.site import Nic, Path, Site
-from netlab.model.switches import device_of_switch, is_for_new_devices, spelt_switch, switch_of
+from netlab.model.switches import (
+    device_of_switch,
+    for_all,
+    for_new,
+    is_for_new_devices,
+    spelt_switch,
+    switch_of,
+)
 from netlab.model.topology import Hop, Node, Resolver, Route, Rule
 from netlab.model.words import IP, Cidr, Prefix
 from netlab.nodes.base import NodeKind
@@ -32,13 +39,14 @@ def resources(
 ) -> Iterator[Placed]:
     """``usual``: switches that are set unless the node's own settings say otherwise."""
     switches = list(_switches(node, site, {**usual, **_secondaries(site.nics)}))
-    defaults = tuple((name, value) for _, name, value in switches if is_for_new_devices(name))
-    yield site.path, Namespace(site.ns, defaults)
-    for path, name, value in switches:
-        if not is_for_new_devices(name):
-            yield path, network.Sysctl(site.ns, name, value, device_of_switch(name))
+    said = {name: value for _, name, value in switches}
+    defaults = _defaults(said)
+    yield site.path, Namespace(site.ns, tuple(defaults.items()))
+    for path, name, value in sorted(switches, key=lambda switch: bool(device_of_switch(switch[1]))):
+        if name not in defaults:
+            yield path, _switch(site.ns, name, value, said)
     for nic in site.nics:
-        yield from _on_interface(nic)
+        yield from _on_interface(nic, said)
     for place, route in _routes(node, site):
         yield (*site.path, "routes", place), route
     for place, rule in enumerate(node.rules):
@@ -73,7 +81,21 @@ def _switches(
         yield (*site.path, "sysctls", name), own[name], value
 
 
-def _on_interface(nic: Nic) -> Iterator[Placed]:
+def _defaults(said: Mapping[str, str]) -> dict[str, str]:
+    """What new devices start from, and then what the kernel writes over it."""
+    own = {name: value for name, value in said.items() if is_for_new_devices(name)}
+    over = {name: said[name] for one in own for name in for_all(one) if name in said}
+    return own | over
+
+
+def _switch(ns: str, name: str, value: str, said: Mapping[str, str]) -> network.Sysctl:
+    device = device_of_switch(name)
+    above = (*for_all(name), for_new(name)) if device else ()
+    otherwise = next((said[one] for one in above if one in said), "")
+    return network.Sysctl(ns, name, value, device, otherwise)
+
+
+def _on_interface(nic: Nic, switches: Mapping[str, str]) -> Iterator[Placed]:
     settings = nic.settings
     if nic.master:
         said = _said(settings.bridge_port)
@@ -85,7 +107,7 @@ def _on_interface(nic: Nic) -> Iterator[Placed]:
         yield path, Offload(nic.ns, nic.name, feature, bool(on), at_first)
     for name, value in settings.sysctls.items():
         full = interface_sysctl(nic.name, name)
-        yield (*nic.settings_at, "sysctls", name), network.Sysctl(nic.ns, full, value, nic.name)
+        yield (*nic.settings_at, "sysctls", name), _switch(nic.ns, full, value, switches)
     for address in nic.addresses:
         yield nic.address_at(address), network.Address(nic.ns, nic.name, str(address))
 

@@ -14,7 +14,6 @@ from netlab.nodes import host
 from netlab.nodes.base import NodeKind
 from netlab.resources.base import Placed
 from netlab.resources.device import Device
-from netlab.resources.network import Sysctl
 
 BRIDGE = "br0"
 
@@ -42,10 +41,14 @@ def resources(node: Switch, site: Site) -> Iterator[Placed]:
                     node.bridge_options(),
                 ),
             )
-            if any(a.version == 6 for a in nic.addresses):
-                name = f"net.ipv6.conf.{BRIDGE}.disable_ipv6"
-                yield nic.origin, Sysctl(site.ns, name, "0", BRIDGE)
-    yield from host.resources(node, site, QUIET)
+    yield from host.resources(node, site, QUIET | _heard(site))
+
+
+def _heard(site: Site) -> dict[str, str]:
+    """Its own bridge speaks IPv6 where somebody wrote it an address."""
+    bridges = (nic for nic in site.nics if nic.name == BRIDGE)
+    speaks = any(a.version == 6 for nic in bridges for a in nic.addresses)
+    return {f"net.ipv6.conf.{BRIDGE}.disable_ipv6": "0"} if speaks else {}
 
 
 kind = NodeKind(settings=Switch, resources=resources, bridge=BRIDGE)

@@ -262,7 +262,11 @@ class Neighbour(Resource):
 
 @dataclass(frozen=True)
 class Sysctl(Resource):
-    """A switch under ``/proc/sys``; ``device`` names the interface it belongs to, if one."""
+    """A switch under ``/proc/sys``; ``device`` names the interface it belongs to, if one.
+
+    ``otherwise`` is what it has without this, where another switch of the node says that: when
+    that one changes, the kernel writes it over this one, which is written again then.
+    """
 
     stage: ClassVar[Stage] = Stage.SETTING
 
@@ -270,6 +274,7 @@ class Sysctl(Resource):
     name: str
     value: str
     device: str = ""
+    otherwise: str = ""
 
     @property
     def ns(self) -> str:
@@ -291,7 +296,7 @@ class Sysctl(Resource):
         kernel.set_sysctl(self.home, self.name, self.value)
 
     def delete(self, kernel: Kernel) -> None:
-        kernel.reset_sysctl(self.home, self.name)
+        kernel.reset_sysctl(self.home, self.name, self.otherwise)
 
     def follows(self, before: Sysctl) -> bool:
         return before.device == self.device

@@ -18,6 +18,10 @@ CHANGES: dict[str, tuple[str, str]] = {
     "a switch becomes a host": ("e: {kind: switch}", "e: {kind: host}"),
     "what new devices start from": ("default.rp_filter: 1", "default.rp_filter: 2"),
     "a switch of an interface goes": ("sysctls: {net.ipv4.conf.eth0.rp_filter: 2}", "sysctls: {}"),
+    # the kernel writes these over the devices' own, and over what new devices start from
+    "a switch of all goes": ("sysctls: {net.ipv6.conf.all.disable_ipv6: 1}", "sysctls: {}"),
+    "a switch of all changes": ("all.forwarding: 0", "all.forwarding: 1"),
+    "an interface is as all again": ("sysctls: {ipv6.disable_ipv6: 0}", "sysctls: {}"),
     "an offload goes": ("gro: true", "gro: false"),
 }  # fmt: skip
 
@@ -33,17 +37,26 @@ nodes:
   c: {kind: host}
   d: {routes: [{to: default, via: 169.254.1.1}, {to: 169.254.1.1/32, dev: eth0}]}
   e: {kind: switch}
+  f:
+    kind: switch
+    interfaces: {eth0: {sysctls: {ipv6.disable_ipv6: 0}}}
+    sysctls: {net.ipv6.conf.all.disable_ipv6: 1}
+  g:
+    interfaces: {eth0: {sysctls: {ipv6.forwarding: 0}}}
+    sysctls: {net.ipv6.conf.all.forwarding: 0}
 links:
   - ["a:eth0 10.0.0.1/24 10.0.0.2/24", "b:eth0 10.0.0.9/24"]
   - ["c:eth0", "b:eth1"]
   - ["d:eth0 10.0.3.1/32", {node: b, interface: eth2, addresses: []}]
   - ["e:eth0", "b:eth3"]
+  - ["f:eth0", "g:eth0"]
 """
 
 
 def everything(lab: str) -> list[str]:
     said = program("exec", lab, "--all", "--", "sh", "-c",
-        "cat /proc/sys/net/ipv4/conf/*/rp_filter /proc/sys/net/ipv6/conf/*/disable_ipv6;"
+        "cd /proc/sys/net; cat ipv4/conf/*/rp_filter ipv6/conf/*/disable_ipv6;"
+        " cat ipv6/conf/*/forwarding;"
         " for d in /sys/class/net/eth*; do ethtool -k ${d##*/} | grep generic; done",
     )  # fmt: skip
     assert said.code == 0, said

@@ -253,7 +253,7 @@ class ModelKernel:
         need = ("dev", ns, device) if device else ("ns", ns)
         self._add(("sysctl", ns, name), value, need, replace=True)
 
-    def reset_sysctl(self, ns: str, name: str) -> None:
+    def reset_sysctl(self, ns: str, name: str, otherwise: str = "") -> None:
         self._drop(("sysctl", ns, name))
 
     # what a process in a node sees

@@ -58,9 +58,9 @@ def test_each_node_kind_brings_its_own() -> None:
         Veth h eth1 r p2p auto auto 9000 9000 true true
         Port sw h br0 ((cost 5) (isolated true))
         Port sw r br0 ()
-        Sysctl r net.ipv6.conf.all.forwarding 1 -
-        Sysctl r net.ipv4.ip_forward 0 -
-        Sysctl sw net.ipv6.conf.br0.disable_ipv6 0 br0
+        Sysctl r net.ipv6.conf.all.forwarding 1 - -
+        Sysctl r net.ipv4.ip_forward 0 - -
+        Sysctl sw net.ipv6.conf.br0.disable_ipv6 0 br0 1
         Address h eth0 fd00:99::2/64 -
         Address h eth1 10.0.0.0/31 -
         Address h eth1 fd00:10::/127 -
@@ -102,11 +102,11 @@ def test_devices_their_options_and_what_is_written_on_them() -> None:
         ForwardingEntry a vx 00:00:00:00:00:00 10.0.0.2
         ForwardingEntry a vx 02:00:00:00:00:05 10.0.0.3
         Offload a eth0.7 gro true false
-        Sysctl a net.ipv4.conf.eth0/7.proxy_arp 1 eth0.7
+        Sysctl a net.ipv4.conf.eth0/7.proxy_arp 1 eth0.7 -
         Offload a tap0 tso false true
-        Sysctl a net.ipv4.conf.tun0.rp_filter 2 tun0
-        Sysctl a net.ipv6.conf.tun0.accept_ra 0 tun0
-        Sysctl a net.ipv4.neigh.tun0.proxy_delay 0 tun0
+        Sysctl a net.ipv4.conf.tun0.rp_filter 2 tun0 -
+        Sysctl a net.ipv6.conf.tun0.accept_ra 0 tun0 -
+        Sysctl a net.ipv4.neigh.tun0.proxy_delay 0 tun0 -
         Address a eth0.7 10.0.0.1/24 -
         Address a br0 10.9.0.1/24 -
         Address a tun0 10.8.0.1/24 -
@@ -195,10 +195,10 @@ def test_defaults_and_groups_are_merged_and_files_and_commands_kept() -> None:
         Hosts l 127.0.0.1 localhost⏎::1 localhost ip6-localhost ip6-loopback⏎10.0.0.0 a⏎10.0.0.2 a⏎fd00:10:: a⏎fd00:10::2 a⏎10.0.0.1 b⏎10.0.0.3 b⏎fd00:10::1 b⏎fd00:10::3 b⏎
         Veth a eth0 b eth0 auto auto 1400 1400 true true
         Veth a eth1 b eth1 auto auto 1500 1500 true true
-        Sysctl a net.ipv4.ip_forward 1 -
-        Sysctl a net.ipv6.conf.all.forwarding 1 -
-        Sysctl a net.ipv4.tcp_syncookies 0 -
-        Sysctl b net.ipv4.tcp_syncookies 0 -
+        Sysctl a net.ipv4.ip_forward 1 - -
+        Sysctl a net.ipv6.conf.all.forwarding 1 - -
+        Sysctl a net.ipv4.tcp_syncookies 0 - -
+        Sysctl b net.ipv4.tcp_syncookies 0 - -
         Address a eth0 10.0.0.0/31 -
         Address a eth0 fd00:10::/127 -
         Address a eth1 10.0.0.2/31 -
@@ -239,14 +239,14 @@ def test_static_routing_leads_everywhere_by_the_shortest_ways_in_both_families()
         Veth r1 eth1 r3 eth0 auto auto 1500 1500 true true
         Veth r3 eth1 r4 eth1 auto auto 1500 1500 true true
         Veth h eth0 r1 lan auto auto 1500 1500 true true
-        Sysctl r1 net.ipv4.ip_forward 1 -
-        Sysctl r1 net.ipv6.conf.all.forwarding 1 -
-        Sysctl r2 net.ipv4.ip_forward 1 -
-        Sysctl r2 net.ipv6.conf.all.forwarding 1 -
-        Sysctl r3 net.ipv4.ip_forward 1 -
-        Sysctl r3 net.ipv6.conf.all.forwarding 1 -
-        Sysctl r4 net.ipv4.ip_forward 1 -
-        Sysctl r4 net.ipv6.conf.all.forwarding 1 -
+        Sysctl r1 net.ipv4.ip_forward 1 - -
+        Sysctl r1 net.ipv6.conf.all.forwarding 1 - -
+        Sysctl r2 net.ipv4.ip_forward 1 - -
+        Sysctl r2 net.ipv6.conf.all.forwarding 1 - -
+        Sysctl r3 net.ipv4.ip_forward 1 - -
+        Sysctl r3 net.ipv6.conf.all.forwarding 1 - -
+        Sysctl r4 net.ipv4.ip_forward 1 - -
+        Sysctl r4 net.ipv6.conf.all.forwarding 1 - -
         Address h eth0 192.168.0.2/24 -
         Address h eth0 fd01::2/64 -
         Address r1 eth0 10.0.0.0/31 -
