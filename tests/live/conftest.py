@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -12,6 +13,12 @@ import pytest
 from tests.live.world import netlab, snapshot
 
 _numbers = count(1)
+
+# whoever runs the tests may ignore them (nohup, a job in the background), and programs inherit that
+for _number in (signal.SIGHUP, signal.SIGINT):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        is_int = _number == signal.SIGINT
+        signal.signal(_number, signal.default_int_handler if is_int else signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)
