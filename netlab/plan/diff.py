@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from netlab.model.growing import growing
@@ -36,13 +36,34 @@ Plan = tuple[Step, ...]
 def diff(current: Inventory, desired: Inventory) -> Plan:
     """Take down what is in the way, then change and build what is missing, foundations first."""
     fallen = {k for k, r in current.items() if k not in desired or not _stays(r, desired[k])}
+    passed = _passed(current, desired, fallen)
+    fallen |= passed
     doomed = current.standing_on(fallen)
-    why = _reasons(current, fallen, doomed)
+    why = {**_reasons(current, fallen, doomed), **dict.fromkeys(passed, "another comes before it")}
     return (*_removals(current, doomed, desired, why), *_additions(current, desired, doomed, why))
 
 
 def _stays(before: Resource, after: Resource) -> bool:
     return before == after or after.follows(before)
+
+
+def _passed(current: Inventory, desired: Inventory, fallen: set[Key]) -> set[Key]:
+    """What stands in a row before something that is wanted before it: it is made anew after it."""
+    passed: set[Key] = set()
+    wanted = _rows(desired, ()) if current else {}
+    for row, keys in _rows(current, fallen).items():
+        places = enumerate(zip(keys, wanted[row], strict=False))
+        first = next((n for n, (is_there, should) in places if is_there != should), len(keys))
+        passed.update(keys[first:])
+    return passed
+
+
+def _rows(inventory: Inventory, fallen: Collection[Key]) -> dict[Key, list[Key]]:
+    rows: dict[Key, list[Key]] = {}
+    for key, resource in inventory.items():
+        if (row := resource.row) and key not in fallen:
+            rows.setdefault(row, []).append(key)
+    return rows
 
 
 def _removals(

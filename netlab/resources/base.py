@@ -70,6 +70,11 @@ class Resource(ABC):
         return self.needs
 
     @property
+    def row(self) -> Key:
+        """Resources of one row are in the kernel in the order they were made; () for no matter."""
+        return ()
+
+    @property
     def turn(self) -> int:
         """Order within the stage, across the whole lab: the lower is made first, and goes last."""
         return 0

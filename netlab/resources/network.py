@@ -38,6 +38,11 @@ class Address(Resource):
         return (device_key(self.home, self.device),)
 
     @property
+    def row(self) -> Key:
+        """The first one is the source of what the node sends (IPv6: the last one)."""
+        return (self.home, self.device, "IPv6" if ":" in self.cidr else "IPv4")
+
+    @property
     def words(self) -> str:
         return f"address {self.cidr} dev {self.device}"
 

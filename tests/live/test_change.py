@@ -11,6 +11,8 @@ from tests.live.world import done, ip, program
 CHANGES: dict[str, tuple[str, str]] = {
     # the first address of a subnet takes the others along (promote_secondaries)
     "the first of two addresses goes": ("10.0.0.1/24 10.0.0.2/24", "10.0.0.2/24"),
+    "another address comes first": ("10.0.0.1/24 10.0.0.2/24", "10.0.0.3/24 10.0.0.1/24"),
+    "two addresses change places": ("fd01::1/64 fd01::2/64", "fd01::2/64 fd01::1/64"),
     # with a device's last IPv4 address the routes over it go
     "the only address changes": ("d:eth0 10.0.3.1/32", "d:eth0 10.0.3.2/32"),
     "a link is made anew": ("02:00:00:00:00:01", "02:00:00:00:00:02"),
@@ -49,7 +51,7 @@ links:
   - ["c:eth0", "b:eth1"]
   - ["d:eth0 10.0.3.1/32", {node: b, interface: eth2, addresses: []}]
   - ["e:eth0", "b:eth3"]
-  - ["f:eth0", "g:eth0"]
+  - ["f:eth0", "g:eth0 fd01::1/64 fd01::2/64"]
 """
 
 
@@ -57,6 +59,7 @@ def everything(lab: str) -> list[str]:
     said = program("exec", lab, "--all", "--", "sh", "-c",
         "cd /proc/sys/net; cat ipv4/conf/*/rp_filter ipv6/conf/*/disable_ipv6;"
         " cat ipv6/conf/*/forwarding;"
+        " ip -br address | sed -E 's/(@if[0-9]+)? +[A-Z]+//; s/fe80[^ ]*//; s/ +/ /g';"
         " for d in /sys/class/net/eth*; do ethtool -k ${d##*/} | grep generic; done",
     )  # fmt: skip
     assert said.code == 0, said

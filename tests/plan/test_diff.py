@@ -186,11 +186,21 @@ CHANGES: dict[str, tuple[str, str, list[str]]] = {
     ),
     "a mac": ("00:00:00:0a", "00:00:00:0b", WHOLE_LINK),
     "an address": (
-        "b:eth0 10.0.0.2/24", "b:eth0 10.0.0.3/24 10.0.0.2/24",
+        "b:eth0 10.0.0.2/24", "b:eth0 10.0.0.2/24 10.0.0.3/24",
         [
             "~ the lab's /etc/hosts  lines: 1 added, 0 removed",
             "+ b: sysctl net.ipv4.conf.all.promote_secondaries=1",
             "+ b: address 10.0.0.3/24 dev eth0",
+        ],
+    ),
+    "an address before another": (
+        "b:eth0 10.0.0.2/24", "b:eth0 10.0.0.3/24 10.0.0.2/24",
+        [
+            "- b: address 10.0.0.2/24 dev eth0",
+            "~ the lab's /etc/hosts  lines: 1 added, 0 removed",
+            "+ b: sysctl net.ipv4.conf.all.promote_secondaries=1",
+            "+ b: address 10.0.0.3/24 dev eth0",
+            "+ b: address 10.0.0.2/24 dev eth0",
         ],
     ),
     "an address beside the one that a route goes over": (
