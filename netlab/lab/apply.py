@@ -90,15 +90,19 @@ def clearing(
     """The road away from what nobody can be sure of, and what surely stands at its end.
 
     Deleting what is not there is done, so all that doubtful steps speak of is deleted; of what is
-    lost, the rest that it leaves behind.
+    lost, the rest that it leaves behind; of a link, the end that is about to go by itself.
     """
     subjects = [r for step in doubtful for r in (step.before, step.after) if r is not None]
-    if not (subjects or lost):
-        return (), current
     feared = Inventory([*current.values(), *subjects])
-    doomed = feared.standing_on({*(r.key for r in subjects), *lost})
+    doomed = feared.standing_on({*(r.key for r in subjects), *lost, *_half_fallen(feared)})
     sure = Inventory(r for r in feared.values() if r.key not in doomed)
     return tuple(_either(diff(feared, sure), subjects)), sure
+
+
+def _half_fallen(feared: Inventory) -> Iterator[Key]:
+    """Links with one end in a namespace that is no more."""
+    standing = feared.provided()
+    return (key for key, r in feared.items() if not standing.issuperset(r.needs))
 
 
 def _either(away: Plan, subjects: Collection[Resource]) -> Iterator[Step]:

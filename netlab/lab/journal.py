@@ -21,6 +21,7 @@ from typing import Any
 from netlab.lab.glance import FORMAT, Header, Summary, check_format, understanding
 from netlab.plan.diff import Plan, Step
 from netlab.resources import Inventory, Key, Resource, wire
+from netlab.resources.base import Stage
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,8 @@ def _take(held: dict[Any, Resource], steps: Plan) -> None:
             held.pop(step.before.key, None)
             gone.update(step.before.provides)
             continue
+        if step.before is None and step.after.key in held:  # what had half fallen
+            gone.update(held.pop(step.after.key).provides)
         _drop_fallen(held, gone)  # before anything is built in their place
         gone = set()
         held[step.after.key] = step.after
@@ -83,10 +86,20 @@ def _take(held: dict[Any, Resource], steps: Plan) -> None:
 
 
 def _drop_fallen(held: dict[Any, Resource], gone: set[Key]) -> None:
-    """What went with something taken down, without a step of its own."""
+    """What went with something taken down, without a step of its own.
+
+    A link of which one end still stands has not gone: the kernel takes that end away when it gets
+    to it, and until then nothing of its name can be made.
+    """
     fallen = set(gone)
     while fallen:
-        doomed = [k for k, r in held.items() if not fallen.isdisjoint(r.needs)]
+        standing = {p for r in held.values() for p in r.provides}
+        doomed = [
+            k
+            for k, r in held.items()
+            if not fallen.isdisjoint(r.needs)
+            and (r.stage != Stage.LINK or standing.isdisjoint(r.falls_with))
+        ]
         fallen = {p for key in doomed for p in held.pop(key).provides}
 
 

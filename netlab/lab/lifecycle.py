@@ -100,8 +100,10 @@ def _road(ground: Ground, found: Journal | None, inventory: Inventory) -> tuple[
     there = ground.machine.devices(_identities(found))
     lost = tuple(ns for ns in _namespaces(found) if ns not in there)
     missing = _missing(found, there)
-    gone = [*(namespace_key(n) for n in lost), *missing]
-    away, current = clearing(found.inventory, _doubtful(found), gone)
+    doubtful = _doubtful(found)
+    gone = [*(namespace_key(n) for n in (*lost, *_marked(doubtful))), *missing]
+    is_sure = found.summary is not None and not gone
+    away, current = ((), found.inventory) if is_sure else clearing(found.inventory, doubtful, gone)
     plan = tuple(
         replace(step, why=missing[key]) if (key := step.subject.key) in missing else step
         for step in diff(current, inventory)
@@ -112,6 +114,11 @@ def _road(ground: Ground, found: Journal | None, inventory: Inventory) -> tuple[
 def _doubtful(found: Journal) -> Plan:
     """None after a finished change: its last line confirms the batch before it."""
     return () if found.summary is not None else found.doubtful
+
+
+def _marked(doubtful: Plan) -> Iterator[str]:
+    """The namespaces in which a command may have run, or half of it: no line can be taken back."""
+    return (s.subject.ns for s in doubtful if s.after and s.after.stage == Stage.COMMAND)
 
 
 def lost_namespaces(ground: Ground, found: Journal) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from netlab.errors import StateRefused
+from netlab.lab.apply import clearing
 from netlab.lab.glance import Header, Summary, summary_of
 from netlab.lab.journal import Writer, reached, read
 from netlab.plan.diff import Plan, Step, diff
@@ -161,7 +162,15 @@ def after(*steps: tuple[object, object]) -> set[object]:
 def test_what_stood_on_something_falls_with_it() -> None:
     assert after((CABLE, None)) == {A, B}
     assert after((HERE, None)) == {A, B, CABLE}
-    assert after((B, None)) == {A}
+    assert after((B, None), (A, None)) == set()
+
+
+def test_a_link_stands_until_both_its_ends_have_gone() -> None:
+    """The kernel takes the far end away later: until then its name is taken."""
+    assert after((B, None)) == {A, CABLE, HERE, OUT}
+    current = reached(ALL, (Step(B, None),))
+    away, sure = clearing(current, ())
+    assert (Step(CABLE, None) in away, set(sure.values())) == (True, {A})
 
 
 def test_what_is_built_again_in_its_place_stands() -> None:

@@ -142,6 +142,12 @@ def points(*words: str | Path) -> list[str]:
     return passed
 
 
+def moments(*words: str | Path) -> list[int]:
+    """The points of a command between which something is done: before each act, and at the end."""
+    passed = points(*words)
+    return [n for n, what in enumerate(passed, 1) if what.startswith("before") or n == len(passed)]
+
+
 def killed(at: int, *words: str | Path) -> bool:
     """At that point; False where the command ended before (threads do not always take turns)."""
     said, _ = ran(lambda number, what: number == at and kill(number), *words)
@@ -152,6 +158,9 @@ def killed(at: int, *words: str | Path) -> bool:
 def look(lab: str, state: str = "/run/netlab") -> list[str]:
     """All that a lab is: what `ip` says of its nodes, switches, files, processes."""
     return [*seen(lab), *switches(lab), *files(lab, state), *programs(lab)]
+
+
+OF_A_NAMESPACE = ("ipv4/conf", "ipv6/conf", "ipv4/ip_default_ttl", "ipv4/ip_forward")
 
 
 def switches(lab: str) -> list[str]:
@@ -165,8 +174,8 @@ def _switches(ns: str) -> list[str]:
     def visit() -> None:  # /proc/sys/net is that of the thread
         with open(f"/run/netns/{ns}") as file:
             libc.setns(file.fileno(), libc.CLONE_NEWNET)
-        for family in ("ipv4", "ipv6"):
-            for directory, _, some in os.walk(f"/proc/sys/net/{family}"):
+        for place in OF_A_NAMESPACE:
+            for directory, _, some in os.walk(f"/proc/sys/net/{place}"):
                 found.extend(f"{directory}/{name} {_text(f'{directory}/{name}')}" for name in some)
 
     thread = threading.Thread(target=visit)
@@ -176,10 +185,13 @@ def _switches(ns: str) -> list[str]:
 
 
 def _text(path: str) -> str:
+    fd = os.open(path, os.O_RDONLY)
     try:
-        return Path(path).read_text().strip()
+        return os.read(fd, 4096).decode().strip()
     except OSError:
         return "not to be read"
+    finally:
+        os.close(fd)
 
 
 def files(lab: str, state: str) -> list[str]:

@@ -1,119 +1,148 @@
 """SIGKILL at every line of the journal, every request, every file: nothing is left or lost.
 
-    a ── gw (t0)
+    a ── gw (t0)        in several batches; with `p` also a process of a, and what looks after it
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from netlab.lab import apply
 from tests.live.conftest import Write
-from tests.live.crash import killed, look, nothing_is_left, points
+from tests.live.crash import killed, look, moments, nothing_is_left
 from tests.live.world import done, eventually, netlab
 
-OLD = """\
+BARE = """\
 routing: static
 nodes:
-  a: {files: {/etc/motd: {text: "hello"}}, exec: ["test -d /proc"]}
+  a:
+    files: {/etc/motd: {text: hello}}
+    sysctls: {net.ipv4.ip_default_ttl: 33}
+    exec: ["ip link add mark address 02:00:00:00:00:aa type bridge"]
   gw: {kind: router, interfaces: {t0: {kind: tun, addresses: [10.9.0.1/24]}}}
 links: [[a, gw]]
 """
-NEW = """\
+BARE_CHANGED = """\
 routing: static
 nodes:
-  a: {files: {/etc/motd: {text: "bye"}}, exec: ["test -d /sys"]}
-  b: {sysctls: {net.ipv4.ip_default_ttl: 33}}
+  a:
+    files: {/etc/motd: {text: bye}}
+    exec: ["ip link add mark address 02:00:00:00:00:aa type bridge"]
+  b:
+    sysctls: {net.ipv4.ip_default_ttl: 34}
+    exec: ["ip link add mark address 02:00:00:00:00:ab type bridge"]
   gw: {kind: router, interfaces: {t0: {kind: tun, addresses: [10.9.0.2/24], mtu: 1400}}}
 links: [{endpoints: [a, gw], mtu: 1400}, [b, gw]]
 """
-WITH_PROCESS = """\
+BUSY = """\
 nodes:
-  a: {processes: {p: {run: [sleep, "600"]}}, exec: ["test -d /proc"]}
+  a:
+    exec: ["test -d /proc"]
+    processes:
+      p: {run: [sleep, "1001"]}
+      q: {run: [sleep, "1002"], restart: always}
 """
-STEPS = 6
-"""In a batch: each command falls into several."""
+BUSY_CHANGED = """\
+nodes:
+  a:
+    exec: ["test -d /sys"]
+    processes:
+      q: {run: [sleep, "1002"], restart: "no"}
+      r: {run: [sleep, "1003"], after: q}
+"""
 
 
-@pytest.fixture(autouse=True)
-def _several_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apply, "BATCH", STEPS)
+@dataclass(frozen=True)
+class Labs:
+    """A lab, what it is changed to, and how the two look when nothing goes wrong."""
+
+    name: str
+    write: Callable[[str], Path]
+    old: str
+    new: str
+    looks: dict[str, list[str]]
 
 
-Case = tuple[str, str]
-"""What is up when it begins ("" for nothing), and what the file says then ("" takes it down)."""
-
-CASES: dict[str, Case] = {
-    "up": ("", OLD),
-    "a change": (OLD, NEW),
-    "down": (OLD, ""),
-    "up with a process": ("", WITH_PROCESS),
-    "down with a process": (WITH_PROCESS, ""),
-}
-
-
-def moments(case: Case, write: Write, lab: str) -> Iterator[int]:
-    """At each point of a command: the state before it is there, and then it is killed there."""
-    before, after = case
-    words: tuple[str | Path, ...] = ("down", lab)
-    at, count = 1, 1
-    while at <= count:
-        if before:
-            done("up", write(before))
-        file = write(after or before)
-        words = ("up", file) if after else ("down", lab)
-        if count == 1:
-            count = len(points(*words))
-            assert count > STEPS
-            continue_from(before, lab, write)
-            file = write(after or before)
-        if killed(at, *words):
-            yield at
-        at += 1
-        netlab("down", lab)
-
-
-def continue_from(before: str, lab: str, write: Write) -> None:
-    """Back to where a command begins."""
-    if not nothing_is_left(lab):
+@pytest.fixture(params=["bare", "busy"])
+def labs(
+    request: pytest.FixtureRequest, write: Write, lab: str, monkeypatch: pytest.MonkeyPatch
+) -> Labs:
+    monkeypatch.setattr(apply, "BATCH", 6 if request.param == "bare" else 2)
+    monkeypatch.setattr(apply, "MOST_NAMESPACES", 1)
+    old, new = (BARE, BARE_CHANGED) if request.param == "bare" else (BUSY, BUSY_CHANGED)
+    looks = {}
+    for text in (old, new):
+        done("up", write(text))
+        looks[text] = look(lab)
         done("down", lab)
-    if before:
-        done("up", write(before))
+    return Labs(lab, write, old, new, looks)
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_after_a_kill_at_any_point_down_leaves_nothing(name: str, write: Write, lab: str) -> None:
-    kills = 0
-    for at in moments(CASES[name], write, lab):
-        kills += 1
-        said = netlab("down", lab)
-        assert said.code in (0, 5), said  # 5: nothing of it was there yet, or any more
-        eventually(lambda: nothing_is_left(lab))
-        assert nothing_is_left(lab), at
-    assert kills > STEPS
+def test_at_every_point_of_up(labs: Labs) -> None:
+    file = labs.write(labs.old)
+    every = moments("up", file)
+    done("down", labs.name)
+    for number in every:
+        killed(number, "up", file)
+        goes_down(labs, number)
+
+        killed(number, "up", file)
+        comes_up(labs, labs.old, number)
+        done("down", labs.name)
 
 
-@pytest.mark.parametrize("name", [name for name, (_, after) in CASES.items() if after])
-def test_after_a_kill_at_any_point_up_ends_in_the_lab_that_was_wanted(
-    name: str, write: Write, lab: str
-) -> None:
-    _, after = CASES[name]
-    done("up", write(after))
-    wanted = steadily(lambda: look(lab))
-    done("down", lab)
-    kills = 0
-    for at in moments(CASES[name], write, lab):
-        kills += 1
-        done("up", write(after))
-        assert look(lab) == wanted, at
-    assert kills > STEPS
+def test_at_every_point_of_a_change(labs: Labs) -> None:
+    done("up", labs.write(labs.old))
+    every = moments("up", labs.write(labs.new))
+    done("down", labs.name)
+    for number in every:
+        done("up", labs.write(labs.old))
+        killed(number, "up", labs.write(labs.new))
+        goes_down(labs, number)
+
+        done("up", labs.write(labs.old))
+        killed(number, "up", labs.write(labs.new))
+        comes_up(labs, labs.new if number % 3 else labs.old, number)
+        done("down", labs.name)
 
 
-def steadily(ask: Callable[[], list[str]]) -> list[str]:
-    """The same twice, so that nothing in it is about time."""
-    first = ask()
-    assert ask() == first
-    return first
+def test_at_every_point_of_down(labs: Labs) -> None:
+    file = labs.write(labs.old)
+    done("up", file)
+    every = moments("down", labs.name)
+    for number in every:
+        done("up", file)
+        killed(number, "down", labs.name)
+        goes_down(labs, number)
+
+        done("up", file)
+        killed(number, "down", labs.name)
+        comes_up(labs, labs.old, number)
+        done("down", labs.name)
+
+
+def goes_down(labs: Labs, number: int) -> None:
+    said = netlab("down", labs.name)
+    assert said.code in (0, 5), (number, said)  # 5: it had not begun, or had ended
+    assert nothing_is_left(labs.name), number
+
+
+def comes_up(labs: Labs, text: str, number: int) -> None:
+    file = labs.write(text)
+    done("up", file)
+    is_as_wanted(labs.name, labs.looks[text], number)
+    if number % 4 == 0:
+        assert "is unchanged" in done("plan", file), number
+
+
+def is_as_wanted(lab: str, wanted: list[str], number: int) -> None:
+    """At last: the kernel adds the route to an IPv6 address when it gets to it."""
+    with suppress(AssertionError):
+        eventually(lambda: look(lab) == wanted, 2)
+    now = look(lab)
+    assert [*{*now} - {*wanted}, *{*wanted} - {*now}] == [], number
