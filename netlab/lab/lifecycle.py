@@ -84,7 +84,12 @@ class Ground:
 def read(ground: Ground, lab: str) -> Journal | None:
     """What is known of a lab; None where there is none, or only what an earlier boot left."""
     raw = states.read_journal(ground.state, lab)
-    found = None if raw is None else journals.read(raw)
+    try:
+        found = None if raw is None else journals.read(raw)
+    except StateRefused as refusal:
+        place = f"{ground.state}/{lab}"
+        way_out = f"to be rid of it, `ip netns del` each {lab}.…, then remove {place}"
+        raise StateRefused(str(refusal), hint=f"{refusal.hint}; {way_out}") from refusal
     return found if found and found.header.boot == ground.machine.boot else None
 
 

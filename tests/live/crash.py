@@ -15,6 +15,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from netlab.kernel import cgroups, enter, libc, names, processes, queues
 from netlab.kernel.supervisor import client
 from netlab.lab import journal, lifecycle
 from tests.live.life import namespaces, nothing_of, seen
-from tests.live.world import Said, netlab
+from tests.live.world import Said, eventually, netlab
 
 Act = Callable[[int], object]
 """What happens at a point; it is told its number."""
@@ -158,6 +159,15 @@ def killed(at: int, *words: str | Path) -> bool:
 def look(lab: str, state: str = "/run/netlab") -> list[str]:
     """All that a lab is: what `ip` says of its nodes, switches, files, processes."""
     return [*seen(lab), *switches(lab), *files(lab, state), *programs(lab)]
+
+
+def differing(lab: str, wanted: list[str], state: str = "/run/netlab") -> list[str]:
+    """What is too much or missing at last: IPv6 routes come when the kernel gets to them."""
+    with suppress(AssertionError):
+        eventually(lambda: look(lab, state) == wanted, 2)
+    now = look(lab, state)
+    return [*(f"+ {one}" for one in now if one not in wanted),
+            *(f"- {one}" for one in wanted if one not in now)]  # fmt: skip
 
 
 OF_A_NAMESPACE = ("ipv4/conf", "ipv6/conf", "ipv4/ip_default_ttl", "ipv4/ip_forward")

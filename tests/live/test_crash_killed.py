@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +13,8 @@ import pytest
 
 from netlab.lab import apply
 from tests.live.conftest import Write
-from tests.live.crash import killed, look, moments, nothing_is_left
-from tests.live.world import done, eventually, netlab
+from tests.live.crash import differing, killed, look, moments, nothing_is_left
+from tests.live.world import done, netlab
 
 BARE = """\
 routing: static
@@ -135,14 +134,6 @@ def goes_down(labs: Labs, number: int) -> None:
 def comes_up(labs: Labs, text: str, number: int) -> None:
     file = labs.write(text)
     done("up", file)
-    is_as_wanted(labs.name, labs.looks[text], number)
+    assert differing(labs.name, labs.looks[text]) == [], number
     if number % 4 == 0:
         assert "is unchanged" in done("plan", file), number
-
-
-def is_as_wanted(lab: str, wanted: list[str], number: int) -> None:
-    """At last: the kernel adds the route to an IPv6 address when it gets to it."""
-    with suppress(AssertionError):
-        eventually(lambda: look(lab) == wanted, 2)
-    now = look(lab)
-    assert [*{*now} - {*wanted}, *{*wanted} - {*now}] == [], number

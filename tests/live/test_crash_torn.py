@@ -1,25 +1,24 @@
-"""What a journal goes through: cut at every byte, a disk that is full from some line on."""
+"""What a journal goes through: cut at every byte, followed by garbage, replaced by it."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from netlab.kernel import libc
 from netlab.lab import apply
+from netlab.lab.journal import read
 from tests.live.conftest import Write
-from tests.live.crash import look, nothing_is_left, points, ran
-from tests.live.world import done, netlab
+from tests.live.crash import differing, look, nothing_is_left
+from tests.live.life import namespaces
+from tests.live.world import done, netlab, tool
 
 TEXT = """\
 nodes: {a: , b: {exec: ["true"]}}
 links: [["a:e 10.0.0.1/24", "b:e 10.0.0.2/24"]]
 """
-CHANGED = TEXT.replace("10.0.0.2", "10.0.0.3")
 
 
 @pytest.fixture(autouse=True)
@@ -31,88 +30,97 @@ def journal(lab: str) -> Path:
     return Path(f"/run/netlab/{lab}/journal")
 
 
-def test_a_journal_cut_at_any_byte_of_its_last_line_still_takes_the_lab_down(
-    write: Write, lab: str
-) -> None:
-    file = write(TEXT)
+def ends(raw: bytes) -> list[int]:
+    """Where each line ends."""
+    return [place + 1 for place, byte in enumerate(raw) if byte == ord("\n")]
+
+
+def test_a_journal_cut_at_any_byte_of_its_last_line(write: Write, lab: str) -> None:
+    file = write("nodes: {a: {exec: ['true']}}\n")
     done("up", file)
-    whole = journal(lab).read_bytes()
-    start = whole[:-1].rfind(b"\n") + 1
-    done("down", lab)
-    for length in range(start, len(whole)):
-        done("up", file)
-        now = journal(lab).read_bytes()
-        journal(lab).write_bytes(now[: len(now) - (len(whole) - length)])
+    wanted = look(lab)
+    *_, start, end = ends(journal(lab).read_bytes())
+    for length in range(start, end):
+        cut(lab, end - length)
+        if length % 3 == 0:
+            done("up", file)
+            assert differing(lab, wanted) == [], length
+            cut(lab, end - length)
         done("down", lab)
         assert nothing_is_left(lab), length
+        done("up", file)
 
 
-def test_a_journal_cut_at_any_byte_of_its_last_line_still_brings_the_lab_up(
-    write: Write, lab: str
-) -> None:
+def cut(lab: str, count: int) -> None:
+    """So many bytes from its end."""
+    os.truncate(journal(lab), journal(lab).stat().st_size - count)
+
+
+def test_a_journal_that_lost_lines(write: Write, lab: str) -> None:
+    """No crash does that. Whatever byte a line is cut at, it counts as not written."""
     file = write(TEXT)
     done("up", file)
     wanted = look(lab)
     whole = journal(lab).read_bytes()
-    last = whole[:-1].rfind(b"\n") + 1
-    for length in range(last, len(whole), 3):
-        now = journal(lab).read_bytes()
-        journal(lab).write_bytes(now[: len(now) - (len(whole) - length)])
-        done("up", file)
-        assert look(lab) == wanted, length
+    done("down", lab)
+    lines = [0, *ends(whole)]
+    for start, end in pairwise(lines):
+        assert {read(whole[:at]) == read(whole[:start]) for at in range(start, end)} == {True}
+
+    assert len(lines) > 5
+    for number, start in enumerate(lines[:-1]):
+        for length in (start, start + 1):
+            for command in ("down", "up"):
+                done("up", file)
+                journal(lab).write_bytes(journal(lab).read_bytes()[:length])
+                said = netlab("up", file) if command == "up" else netlab("down", lab)
+                if number < 2:  # the line is gone that says which namespaces were made
+                    is_left_alone(lab, said.code, said.err, command)
+                    continue
+                assert said.code in (0, 4) if command == "up" else said.code == 0, said
+                assert "Traceback" not in said.err
+                if said.code == 0 and command == "up":
+                    assert differing(lab, wanted) == [], (number, length)
+                if command == "up":
+                    done("down", lab)
+                assert nothing_is_left(lab), (number, length, command)
 
 
-@pytest.fixture
-def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A state directory on a disk of its own, which a file ``filler`` can fill."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    libc.mount("small", str(place), "tmpfs", 0, "size=256k,mode=0755")
-    monkeypatch.setenv("NETLAB_STATE", str(place / "state"))
-    yield place
-    libc.detach(str(place))
+def is_left_alone(lab: str, code: int, err: str, command: str) -> None:
+    """What nobody can prove to be the lab's is named, with the way out."""
+    spaces = namespaces(lab)
+    assert len(spaces) == 2
+    if command == "up":
+        assert code == 4
+        assert f"`ip netns del {lab}.a` if nobody needs it" in err
+    for ns in spaces:
+        tool("ip", "netns", "del", ns)
+    netlab("down", lab)
+    assert nothing_is_left(lab)
 
 
-def fill(place: Path) -> None:
-    with suppress(OSError), (place / "filler").open("wb", buffering=0) as filler:
-        for size in (4096, 64, 1):
-            with suppress(OSError):
-                while True:
-                    filler.write(b"x" * size)
+GARBAGE = [b"\0" * 4096, b"garbage\n", b"7\n", b"\xff\xfe\n{", b"[]\n[]\n"]
 
 
-@pytest.mark.parametrize("command", ["up", "a change", "down"])
-def test_a_disk_that_is_full_from_any_line_on_leaves_what_down_can_clear(
-    command: str, write: Write, lab: str, small: Path
-) -> None:
-    state = str(small / "state")
-
-    def begin() -> tuple[str | Path, ...]:
-        file = write(TEXT)
-        if command != "up":
-            done("up", file)
-        if command == "a change":
-            write(CHANGED)
-        return ("down", lab) if command == "down" else ("up", file)
-
-    lines = points(*begin()).count("before line")
-    assert lines
-    for nth in range(1, lines + 1):
-        if os.path.lexists(f"{state}/{lab}"):
-            done("down", lab)
-        words = begin()
-        seen = 0
-
-        def happens(number: int, what: str, nth: int = nth) -> None:
-            nonlocal seen
-            seen += what == "before line"
-            if what == "before line" and seen == nth:
-                fill(small)
-
-        said, _ = ran(happens, *words)
-        assert said.code in (0, 3, 4), said
-        assert "Traceback" not in said.err, said
-        (small / "filler").unlink()
-        if os.path.lexists(f"{state}/{lab}"):
-            assert netlab("down", lab).code == 0
-        assert nothing_is_left(lab, state), nth
+@pytest.mark.parametrize("garbage", GARBAGE)
+@pytest.mark.parametrize("behind", [False, True], ids=["instead", "behind"])
+def test_a_journal_of_garbage(write: Write, lab: str, garbage: bytes, behind: bool) -> None:
+    """It is told, and nothing is touched; what has no end is no line, wherever it comes from."""
+    file = write(TEXT)
+    done("up", file)
+    wanted, whole = look(lab), journal(lab).read_bytes()
+    journal(lab).write_bytes(whole + garbage if behind else garbage)
+    if b"\n" in garbage:
+        for words in (["up", file], ["down", lab], ["plan", file], ["show", lab], ["gc"]):
+            said = netlab(*words)
+            assert "Traceback" not in said.err, said
+            if words != ["gc"]:
+                assert (said.code, said.out) == (3, ""), said
+                assert "the journal cannot be understood" in said.err
+            if words[0] in ("up", "down", "plan"):
+                way_out = f"`ip netns del` each {lab}.…, then remove {journal(lab).parent}"
+                assert way_out in said.err
+        assert differing(lab, wanted) == []
+        assert journal(lab).read_bytes() == (whole + garbage if behind else garbage)
+    journal(lab).write_bytes(whole)
+    assert "is unchanged" in done("up", file)
