@@ -17,12 +17,19 @@ from netlab.model.words import Mac
 from netlab.resources.base import Placed
 from netlab.resources.device import Tun
 
+LAST_ID = 2**31 - 1
+"""What fcntl.ioctl takes; the kernel's own last one is 2**32 - 2."""
+
 
 class TunSettings(Interface):
     """A persistent device of /dev/net/tun, opened by a program under its name."""
 
-    owner: int | None = Field(None, ge=0, description="Numeric user id that may open the device.")
-    group: int | None = Field(None, ge=0, description="Numeric group id that may open the device.")
+    owner: int | None = Field(
+        None, ge=0, le=LAST_ID, description="Numeric user id that may open the device."
+    )
+    group: int | None = Field(
+        None, ge=0, le=LAST_ID, description="Numeric group id that may open the device."
+    )
     multi_queue: bool = Field(
         False, description="Let several programs or threads open one queue each."
     )

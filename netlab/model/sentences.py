@@ -80,7 +80,7 @@ def _sentence(path: Path, error: Mapping[str, Any], model: type[BaseModel]) -> W
     if kind == "missing":
         return Wrong(path[:-1], f"`{path[-1]}` is missing")
     if kind == "value_error":
-        return Wrong(path, str(context["error"]))
+        return Wrong(path, str(context["error"]), at_key=error["loc"][-1:] == ("[key]",))
     if kind == "literal_error":
         choices = [c.strip("'") for c in re.split(r", | or ", context["expected"])]
         return Wrong(

@@ -300,6 +300,13 @@ class _Builder:
             tag = node.tag.replace(STANDARD_TAG, "!!")
             self._fault(node, f"the tag {tag} means nothing here")
 
+    def _has_zero(self, node: ScalarNode) -> bool:
+        """The kernel, and every program, takes it for a text's end."""
+        if "\0" not in node.value:
+            return False
+        self._fault(node, "a text here holds no zero bytes")
+        return True
+
     def _sequence(self, node: SequenceNode) -> tuple[list[Any], int]:
         values, total = [], 1
         for item in node.value:
@@ -315,6 +322,8 @@ class _Builder:
         for key, inner in node.value:
             if not isinstance(key, ScalarNode):
                 self._fault(key, "a key must be a single word")
+                continue
+            if self._has_zero(key):
                 continue
             if key.value == "<<" and key.tag == PLAIN:
                 total += self._merge(inner)
@@ -340,7 +349,7 @@ class _Builder:
         return self._sized(node)[1]
 
     def _scalar(self, node: ScalarNode) -> Any:
-        text = node.value
+        text = node.value.replace("\0", "") if self._has_zero(node) else node.value
         if node.tag != PLAIN:
             self._tag(node)
             return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -16,8 +17,17 @@ from pydantic import (
 )
 
 from netlab.model.firewall import RuleFile
-from netlab.model.processes import Process, ProcessName, environment
-from netlab.model.words import ACidr, AnIP, APrefix, InterfaceName, LabName, Mac, NodeName
+from netlab.model.processes import Process, ProcessName, Variable
+from netlab.model.words import (
+    ACidr,
+    AnIP,
+    APrefix,
+    FilePath,
+    InterfaceName,
+    LabName,
+    Mac,
+    NodeName,
+)
 
 
 class Frozen(BaseModel):
@@ -287,10 +297,10 @@ class Node(Frozen):
         Resolver(),
         description="What /etc/resolv.conf says inside the node; empty by default, so that unknown names fail at once.",
     )
-    files: dict[str, File] = Field(
+    files: dict[FilePath, File] = Field(
         {}, description="Private files, by absolute path: `{/etc/motd: {text: hello}}`."
     )
-    env: dict[str, str] = Field({}, description="Environment of everything started in the node.")
+    env: dict[Variable, str] = Field({}, description="Environment of everything started in the node.")
     nftables: (
         Annotated[
             Annotated[str, Tag("text")] | Annotated[RuleFile, Tag("file")],
@@ -313,11 +323,6 @@ class Node(Frozen):
     def _value_text(cls, raw: Any) -> Any:
         return _texts(raw)
 
-    @field_validator("env")
-    @classmethod
-    def _environment(cls, env: dict[str, str]) -> dict[str, str]:
-        return environment(env)
-
     @field_validator("files", mode="before")
     @classmethod
     def _short_file(cls, raw: Any) -> Any:
@@ -327,10 +332,10 @@ class Node(Frozen):
 
     @field_validator("files")
     @classmethod
-    def _absolute(cls, files: dict[str, File]) -> dict[str, File]:
+    def _apart(cls, files: dict[str, File]) -> dict[str, File]:
         for path in files:
-            if not path.startswith("/") or ".." in path.split("/") or path.endswith("/"):
-                raise ValueError(f"{path!r} is not an absolute path of a file")
+            if above := next((str(p) for p in PurePosixPath(path).parents if str(p) in files), ""):
+                raise ValueError(f"{above!r} is a file: {path!r} cannot be below it")
         return files
 
 

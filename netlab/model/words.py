@@ -89,6 +89,12 @@ def _interface_name(name: str) -> str:
     return name
 
 
+def _file_path(path: str) -> str:
+    if not path.startswith("/") or ".." in path.split("/") or path.endswith("/"):
+        raise ValueError(f"{path!r} is not an absolute path of a file")
+    return path
+
+
 def _text(what: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "description": what})
 
@@ -98,6 +104,7 @@ NodeName: TypeAlias = Annotated[str, StringConstraints(pattern=NODE_NAME)]
 InterfaceName: TypeAlias = Annotated[
     str, StringConstraints(pattern=INTERFACE_NAME), AfterValidator(_interface_name)
 ]
+FilePath: TypeAlias = Annotated[str, AfterValidator(_file_path)]
 AnIP: TypeAlias = Annotated[IP, BeforeValidator(_address), _text("An IPv4 or IPv6 address.")]
 ACidr: TypeAlias = Annotated[
     Cidr, BeforeValidator(_cidr), _text("An address with its prefix length: 10.0.0.1/24.")
