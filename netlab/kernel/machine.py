@@ -50,8 +50,12 @@ class LinuxMachine:
 
     @property
     def boot(self) -> str:
-        with open("/proc/sys/kernel/random/boot_id") as file:
-            return file.read().strip()
+        try:
+            with open("/proc/sys/kernel/random/boot_id") as file:
+                return file.read().strip()
+        except FileNotFoundError as problem:
+            why = "/proc is not mounted, or is not Linux's"
+            raise MachineLacks(why, hint="mount -t proc proc /proc") from problem
 
     @contextmanager
     def kernel(self, lab: str, should_stop: Callable[[], bool]) -> Iterator[Kernel]:

@@ -104,7 +104,8 @@ def _tried(act: Callable[[], object]) -> str:
     try:
         act()
     except OSError as problem:
-        return problem.strerror or str(problem)
+        where = f": {problem.filename}" if problem.filename else ""
+        return (problem.strerror or str(problem)) + where
     return ""
 
 

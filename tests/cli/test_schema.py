@@ -47,9 +47,9 @@ def test_it_accepts_what_is_first_written(tmp_path: Path, monkeypatch: pytest.Mo
 BEYOND_A_SCHEMA = {
     # one thing against another, and the inside of a text
     "address-without-length", "addressing-family", "at-sign", "file-below-file", "file-path",
-    "interface-twice", "interface-without-link", "link-at-bridge", "link-at-lo", "link-at-tun", "link-to-itself",
-    "lo-with-kind", "mac", "mac-multicast", "neighbour", "route-host-bits", "route-to",
-    "rule-whole", "unknown-group", "unknown-node", "reserved-interface", "group-unused",
+    "interface-twice", "interface-without-link", "link-at-bridge", "link-at-lo", "link-at-tun",
+    "link-to-itself", "lo-with-kind", "mac", "mac-multicast", "neighbour", "route-host-bits",
+    "route-to", "rule-whole", "unknown-group", "unknown-node", "reserved-interface", "group-unused",
     # numbers that YAML 1.1 reads otherwise than people do
     "mtu-base-60", "octal-old",
 }  # fmt: skip
