@@ -104,7 +104,8 @@ def _tried(act: Callable[[], object]) -> str:
     try:
         act()
     except OSError as problem:
-        where = f": {problem.filename}" if problem.filename else ""
+        path = str(problem.filename or "")
+        where = f": {path}" if path.startswith("/") else ""  # libc names the call
         return (problem.strerror or str(problem)) + where
     return ""
 
