@@ -14,6 +14,7 @@ NetlabError                exit 1    something the user asked for did not hold
 
 from __future__ import annotations
 
+import errno
 from collections import namedtuple
 
 
@@ -74,6 +75,21 @@ class MachineLacks(NetlabError):
 
 class StateRefused(NetlabError):
     exit_code = 3
+
+
+UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
+"""What a disk says on which nothing more can be written down."""
+
+
+def unwritable(state: str, problem: OSError) -> StateRefused:
+    """With the notes of what it stands for."""
+    refusal = StateRefused(
+        f"{state} cannot be written to: {problem.strerror}",
+        hint="make room there, or set NETLAB_STATE to another directory",
+    )
+    for note in getattr(problem, "__notes__", ()):
+        refusal.add_note(note)
+    return refusal
 
 
 class KernelRefused(NetlabError):

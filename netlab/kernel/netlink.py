@@ -10,7 +10,7 @@ from functools import partial
 from socket import socket
 from typing import TypeVar
 
-from netlab.errors import CommandFailed, KernelRefused
+from netlab.errors import UNWRITABLE, CommandFailed, KernelRefused, unwritable
 from netlab.kernel import addresses, baseline, enter, ethtool, links, programs, routes, tuntap
 from netlab.kernel.fresh import Stock, most_fresh, most_open, raise_limit
 from netlab.kernel.indexes import Indexes
@@ -522,12 +522,18 @@ def _ended(code: int) -> str:
 
 
 def _write(path: str, text: str) -> None:
-    """At once or not at all."""
-    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-    fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-    with os.fdopen(fd, "w", newline="") as file:
-        file.write(text)
-    os.replace(f"{path}.new", path)
+    """At once or not at all. Raises StateRefused on a full disk."""
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+        fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        with os.fdopen(fd, "w", newline="") as file:
+            file.write(text)
+        os.replace(f"{path}.new", path)
+    except OSError as problem:
+        _remove(f"{path}.new")
+        if problem.errno not in UNWRITABLE:
+            raise
+        raise unwritable(path, problem) from problem
 
 
 def _remove(path: str) -> None:

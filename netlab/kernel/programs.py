@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from netlab.errors import CommandFailed, KernelRefused
+from netlab.errors import UNWRITABLE, CommandFailed, KernelRefused, unwritable
 from netlab.kernel import cgroups, enter
 from netlab.kernel.namespaces import Namespaces
 from netlab.kernel.port import signal_of
@@ -84,6 +84,8 @@ class Programs:
         begun = time.monotonic()
         answers = self._ask([w.request() for w in wanted])
         for one, answer in zip(wanted, answers, strict=True):
+            if answer.get("errno") in UNWRITABLE:
+                raise unwritable(self._lab_dir, OSError(answer["errno"], answer["error"]))
             if "error" in answer:
                 raise _failure(one, f"cannot be started: {answer['error']}")
         for one, its in zip(wanted, said, strict=True):

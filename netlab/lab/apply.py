@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import suppress
 from typing import Protocol
 
-from netlab.errors import CommandFailed, Interrupted, NetlabError
+from netlab.errors import UNWRITABLE, CommandFailed, Interrupted, NetlabError
 from netlab.kernel.port import Kernel
 from netlab.lab.journal import reached
-from netlab.lab.state import UNWRITABLE
 from netlab.plan.diff import Plan, Step, diff
 from netlab.resources import Inventory, Key, Resource
 from netlab.resources.base import Stage
@@ -49,8 +47,9 @@ def apply(
         for batch in _batches(kernel, plan):
             if stop():
                 raise Interrupted("interrupted; everything is as it was before")
+            _write_down(kernel, record, batch)
             doubtful = batch
-            _do(kernel, record, batch)
+            _act(kernel, batch)
             done += batch
             doubtful = ()
             progress(len(done), len(plan))
@@ -70,14 +69,20 @@ def clear(kernel: Kernel, record: Record, plan: Plan) -> list[str]:
     """Take down, whatever the kernel says to single steps; what could not be done, in words.
 
     What was refused is recorded as not done, so that the next ``down`` finds it. A bug does not
-    stop it either, and is raised at the end.
+    stop it either, and is raised at the end. Nor does a full disk: the journal then names more
+    than there is, and taking that down again is done.
     """
+    return _brought_about(kernel, _WherePossible(record), plan)
+
+
+def _brought_about(kernel: Kernel, record: Record, plan: Plan) -> list[str]:
+    """Raises OSError where that cannot be recorded, before it is done."""
     refused: list[tuple[Step, Exception]] = []
     for batch in _batches(kernel, plan):
-        refused += _do_anyhow(kernel, record, batch)
-    if refused:
-        with suppress(OSError):  # on a full disk the record could say no more than it does
-            record.do(tuple(Step(step.after, step.before) for step, _ in refused), {})
+        missed = _do_anyhow(kernel, record, batch)
+        if missed:  # at once: the next line confirms this one
+            record.do(tuple(Step(step.after, step.before) for step, _ in missed), {})
+        refused += missed
     for _, bug in refused:
         if not isinstance(bug, NetlabError | OSError):
             raise bug
@@ -121,6 +126,12 @@ def write(kernel: Kernel, plan: Plan) -> None:
 
 
 def _do(kernel: Kernel, record: Record, batch: Plan) -> None:
+    _write_down(kernel, record, batch)
+    _act(kernel, batch)
+
+
+def _write_down(kernel: Kernel, record: Record, batch: Plan) -> None:
+    """With the identities of its new namespaces, which have no names yet."""
     made = [
         s.after.ns
         for s in batch
@@ -129,6 +140,9 @@ def _do(kernel: Kernel, record: Record, batch: Plan) -> None:
     kernel.begin(next((s for s in batch if s.after and s.after.stage == Stage.NAMESPACE), None))
     inodes = dict(kernel.make_namespaces(made)) if made else {}
     record.do(batch, inodes)
+
+
+def _act(kernel: Kernel, batch: Plan) -> None:
     for step in batch:
         kernel.begin(step)
         _take(kernel, step)
@@ -153,19 +167,29 @@ def _walk_back(
     doubtful: Plan,
     failure: BaseException,
 ) -> None:
-    """Nothing stops it: a second refusal becomes a note on the first, and the rest goes on."""
+    """Nothing stops it: a second refusal becomes a note on the first, and the rest goes on.
+
+    But where something is to stand at its end, it ends on a full disk: what the journal says is
+    true then, and the next ``up`` goes on from there.
+    """
     kernel.insist()
+    way = record if start else _WherePossible(record)
     away, sure = clearing(current, doubtful)
-    _clear_noting(kernel, record, away, failure)
-    sure = _remembering(record, sure, start)
-    _clear_noting(kernel, record, diff(sure, start), failure)
-
-
-def _clear_noting(kernel: Kernel, record: Record, plan: Plan, failure: BaseException) -> None:
     try:
-        for refusal in clear(kernel, record, plan):
+        _note(failure, lambda: _brought_about(kernel, way, away))
+        sure = _remembering(way, sure, start)
+        _note(failure, lambda: _brought_about(kernel, way, diff(sure, start)))
+    except OSError as problem:
+        failure.add_note(f"it stands half-way, for nothing can be written down: {problem.strerror}")
+
+
+def _note(failure: BaseException, walk: Callable[[], list[str]]) -> None:
+    try:
+        for refusal in walk():
             failure.add_note(f"walking back, {refusal}")
     except Exception as bug:
+        if _is_of_the_disk(bug):
+            raise
         failure.add_note(f"walking back, {bug!r}")
 
 
@@ -178,41 +202,55 @@ def _remembering(record: Record, sure: Inventory, start: Inventory) -> Inventory
         if r.stage == Stage.COMMAND and key not in sure and there.issuperset(r.needs)
     ]
     if ran:
-        with suppress(OSError):  # then the next `up` runs them again
-            record.do(tuple(Step(None, r) for r in ran), {})
+        record.do(tuple(Step(None, r) for r in ran), {})
     return Inventory([*sure.values(), *ran])
 
 
 def _do_anyhow(kernel: Kernel, record: Record, batch: Plan) -> list[tuple[Step, Exception]]:
-    """At once; if that is refused, step by step: whatever can be done is done."""
+    """At once; if that is refused, step by step: whatever can be done is done.
+
+    Raises OSError only where nothing can be recorded any more.
+    """
     try:
-        _do_anyway(kernel, record, batch)
+        _do(kernel, record, batch)
         return []
-    except Exception:
+    except Exception as problem:
+        if _is_of_the_disk(problem):
+            raise
         refused: list[tuple[Step, Exception]] = []
     for step in batch:
         try:
             if step.before is None and step.after is not None:  # the first try may have made it
-                _do_anyway(kernel, record, (Step(step.after, None),))
-            _do_anyway(kernel, record, (step,))
+                _do(kernel, record, (Step(step.after, None),))
+            _do(kernel, record, (step,))
         except Exception as refusal:  # also a bug: what else can be done is done
+            if _is_of_the_disk(refusal):
+                raise
             refused.append((step, refusal))
     return refused
 
 
-def _do_anyway(kernel: Kernel, record: Record, batch: Plan) -> None:
-    """On a full disk nothing new is made, but what only takes down needs no record."""
-    try:
-        _do(kernel, record, batch)
-    except OSError as problem:
-        if problem.errno not in UNWRITABLE or any(step.after for step in batch):
-            raise
-        _do(kernel, _Unrecorded(), batch)
+def _is_of_the_disk(problem: Exception) -> bool:
+    return isinstance(problem, OSError) and problem.errno in UNWRITABLE
+
+
+class _WherePossible:
+    """On a full disk a record names more than there is: what only takes down needs none."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+
+    def do(self, steps: Plan, inodes: Mapping[str, int]) -> None:
+        try:
+            self._record.do(steps, inodes)
+        except OSError as problem:
+            if not _is_of_the_disk(problem):
+                raise
 
 
 class _Unrecorded:
     def do(self, steps: Plan, inodes: Mapping[str, int]) -> None:
-        """A journal, if there is one, still names what is gone; taking it down again is done."""
+        """Nobody wants to know."""
 
 
 def _batches(kernel: Kernel, plan: Plan) -> Iterator[Plan]:

@@ -9,7 +9,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
-from netlab.errors import KernelRefused, LabBusy, LabNotFound, StateRefused, UsageError
+from netlab.errors import (
+    UNWRITABLE,
+    KernelRefused,
+    LabBusy,
+    LabNotFound,
+    StateRefused,
+    UsageError,
+    unwritable,
+)
 from netlab.kernel.port import Kernel, Machine
 from netlab.lab import journal as journals
 from netlab.lab import state as states
@@ -183,11 +191,26 @@ def up(ground: Ground, wanted: Wanted) -> Done:
                 _record_return(writer, found, way)
             raise
         summary = _summed_up(wanted, found if not way.is_new else None)
-        writer.up(summary, wanted.file, wanted.digest)
+        _confirm(kernel, writer, wanted, summary, way.is_new)
         header = Header(wanted.lab, ground.machine.boot, wanted.file, wanted.digest)
         inodes = {**(found.inodes if found else {}), **writer.inodes}
         known = Journal(header, wanted.inventory, inodes, (), summary)
     return Done(wanted.lab, way, time.perf_counter() - start, (), summary, known)
+
+
+def _confirm(
+    kernel: Kernel, writer: Writer, wanted: Wanted, summary: Summary, is_new: bool
+) -> None:
+    """Write down that it is up. Where that cannot be, a new lab goes again; a changed one stays."""
+    try:
+        writer.up(summary, wanted.file, wanted.digest)
+    except OSError as problem:
+        if is_new:
+            for refusal in clear(kernel, writer, diff(wanted.inventory, Inventory())):
+                problem.add_note(f"walking back, {refusal}")
+            if not hasattr(problem, "__notes__"):
+                writer.remove()
+        raise
 
 
 def _revive(kernel: Kernel, inventory: Inventory) -> None:
@@ -338,9 +361,9 @@ def writing(
             with ground.machine.kernel(lab, ground.stop) as kernel:
                 yield from _opened(ground, lab, directory, wanted, kernel)
     except OSError as problem:
-        if problem.errno not in states.UNWRITABLE:
+        if problem.errno not in UNWRITABLE:
             raise
-        raise states.unwritable(ground.state, problem) from problem
+        raise unwritable(ground.state, problem) from problem
     finally:
         ground.machine.tidy()
 

@@ -14,6 +14,7 @@ import os
 import signal
 import threading
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -165,9 +166,8 @@ def differing(lab: str, wanted: list[str], state: str = "/run/netlab") -> list[s
     """What is too much or missing at last: IPv6 routes come when the kernel gets to them."""
     with suppress(AssertionError):
         eventually(lambda: look(lab, state) == wanted, 2)
-    now = look(lab, state)
-    return [*(f"+ {one}" for one in now if one not in wanted),
-            *(f"- {one}" for one in wanted if one not in now)]  # fmt: skip
+    now, then = Counter(look(lab, state)), Counter(wanted)
+    return [*(f"+ {one}" for one in now - then), *(f"- {one}" for one in then - now)]
 
 
 OF_A_NAMESPACE = ("ipv4/conf", "ipv6/conf", "ipv4/ip_default_ttl", "ipv4/ip_forward")

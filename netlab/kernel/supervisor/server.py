@@ -179,7 +179,11 @@ class Server:
             return
         if "spec" in request:
             care.record.spec, care.record.inode = request["spec"], request["inode"]
-            records.write_environment(self._lab_dir, care.record, request["environ"])
+            try:
+                records.write_environment(self._lab_dir, care.record, request["environ"])
+            except OSError as problem:
+                answer({"error": problem.strerror, "errno": problem.errno})
+                return
         if not care.record.spec:
             answer({"error": "it has never been started"})
             return
