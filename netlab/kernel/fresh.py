@@ -15,6 +15,7 @@ from contextlib import ExitStack, suppress
 
 from netlab.kernel import baseline, identity, libc
 from netlab.kernel.wire import open_socket
+from netlab.kernel.worker import DEADLINE
 
 OTHER_FILES = 48
 """Open files left to everything else."""
@@ -74,7 +75,7 @@ class Stock:
     def close(self) -> None:
         """Those that nobody took end here."""
         self._is_wanted = False
-        self._thread.join()
+        self._thread.join(DEADLINE)
         sys.setswitchinterval(self._before)
         with suppress(queue.Empty):
             while True:

@@ -77,7 +77,8 @@ class NetlinkKernel:
     def close(self) -> None:
         if self._base is not None:
             self._base.close()
-        self._worker.call(self._namespaces.close)
+        with suppress(KernelRefused):  # it hangs, which has been said
+            self._worker.call(self._namespaces.close)
         self._worker.close()
 
     def begin(self, token: object) -> None:
@@ -458,7 +459,7 @@ class NetlinkKernel:
     def _all_named(self) -> None:
         naming, self._naming = self._naming, []
         for job in naming:
-            job.wait()
+            self._worker.wait(job)
 
     def _do_turn(self, run: Turn) -> None:
         try:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import queue
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from netlab.errors import KernelRefused
 from netlab.kernel import libc
@@ -17,6 +16,9 @@ T = TypeVar("T")
 
 DEADLINE = 120.0
 """Seconds one call may take before the kernel counts as hung."""
+
+SHORT = 0.01
+"""Seconds a call may take when all threads hang: one of them may just have come back."""
 
 THREADS = 2
 """As many as help: what they ask for mostly waits for one lock of the kernel's, the RTNL."""
@@ -30,6 +32,8 @@ class Job(Generic[T]):
         self._done = threading.Event()
         self._result: list[T] = []
         self._failure: BaseException | None = None
+        self.is_given_up = False
+        """Nobody waits for it any more: where it has not begun, it never will."""
 
     def run(self) -> None:
         try:
@@ -40,27 +44,27 @@ class Job(Generic[T]):
     def end(self) -> None:
         self._done.set()
 
-    def wait(self, deadline: float = DEADLINE) -> T:
-        """What it returned; what it raised is raised here.
+    def has_ended(self, within: float) -> bool:
+        """Waits so many seconds at most."""
+        return self._done.wait(within)
 
-        Raises KernelRefused after ``deadline`` seconds: a kernel call hangs, and so does the
-        thread, which cannot be ended.
-        """
-        if not self._done.wait(deadline):
-            raise KernelRefused(
-                f"the kernel has not answered for {deadline:.0f} s",
-                said="no answer",
-                hint="see dmesg; `netlab down` clears the lab once the kernel answers again",
-            )
+    def result(self) -> T:
+        """What it returned, once it has ended; what it raised is raised here."""
         if self._failure is not None:
             raise self._failure
         return self._result[0]
 
 
 class Worker:
-    """Runs jobs; between two of them a thread stands in the namespace it came from."""
+    """Runs jobs; between two of them a thread stands in the namespace it came from.
 
-    def __init__(self, threads: int = THREADS) -> None:
+    A job that takes longer than ``deadline`` seconds hangs in the kernel, and so does its thread,
+    which cannot be ended. When all do, nobody is waited for any more.
+    """
+
+    def __init__(self, threads: int = THREADS, deadline: float = DEADLINE) -> None:
+        self._deadline = deadline
+        self._hanging: set[Job[Any]] = set()
         self._jobs: queue.SimpleQueue[Job[object] | None] = queue.SimpleQueue()
         self._here = threading.local()
         self._threads = [
@@ -70,9 +74,24 @@ class Worker:
         for thread in self._threads:
             thread.start()
 
-    def call(self, act: Callable[[], T], deadline: float = DEADLINE) -> T:
-        """Run it in a thread and wait; see ``Job.wait``."""
-        return self.begin(act).wait(deadline)
+    def call(self, act: Callable[[], T]) -> T:
+        """Run it in a thread and wait; see ``wait``."""
+        return self.wait(self.begin(act))
+
+    def wait(self, job: Job[T]) -> T:
+        """For its end, and its result. Raises KernelRefused where it does not come."""
+        if not job.has_ended(self._patience()):
+            self._hanging.add(job)
+            job.is_given_up = True
+        if job.has_ended(0.0):  # also in this very moment
+            self._hanging.discard(job)
+        else:
+            raise KernelRefused(
+                f"the kernel has not answered for {self._deadline:.0f} s",
+                said="no answer",
+                hint="see dmesg; `netlab down` clears the lab once the kernel answers again",
+            )
+        return job.result()
 
     def begin(self, act: Callable[[], T]) -> Job[T]:
         """Run it in a thread, and do not wait yet."""
@@ -80,13 +99,12 @@ class Worker:
         self._jobs.put(job)  # type: ignore[arg-type]
         return job
 
-    def share(self, acts: Sequence[Callable[[], object]], deadline: float = DEADLINE) -> None:
+    def share(self, acts: Sequence[Callable[[], object]]) -> None:
         """Run all, side by side; raises what the first that failed raised, when all have ended."""
-        until = time.monotonic() + deadline
         failure: BaseException | None = None
         for job in [self.begin(act) for act in acts]:
             try:
-                job.wait(max(0.0, until - time.monotonic()))
+                self.wait(job)
             except BaseException as problem:
                 failure = failure or problem
         if failure is not None:
@@ -96,13 +114,19 @@ class Worker:
         for _ in self._threads:
             self._jobs.put(None)
 
+    def _patience(self) -> float:
+        """Seconds."""
+        return SHORT if len(self._hanging) >= len(self._threads) else self._deadline
+
     def _work(self) -> None:
         self._here.home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         self._here.is_away = False
         while (job := self._jobs.get()) is not None:
-            job.run()
-            self._return()
-            job.end()
+            if not job.is_given_up:
+                job.run()
+                self._return()
+                job.end()
+            self._hanging.discard(job)
         os.close(self._here.home)
 
     def enter(self, fd: int) -> None:

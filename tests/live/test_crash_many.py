@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from netlab.errors import KernelRefused
+from netlab.kernel import netlink
+from netlab.kernel.namespaces import Namespaces
+from netlab.kernel.queues import Op
 from netlab.kernel.worker import Worker
 from tests.live.conftest import Write
-from tests.live.crash import nothing_is_left, ran
+from tests.live.crash import differing, look, moments, nothing_is_left, ran
 from tests.live.life import nothing_of
-from tests.live.world import netlab, snapshot
+from tests.live.world import Said, done, eventually, netlab, snapshot
 
 PROCESSES, ROUNDS = 20, 10
 TEXT = """\
@@ -55,42 +60,140 @@ def _started(lab: str, place: Path) -> int:
         os._exit(code)
 
 
-def test_a_kernel_call_that_hangs_has_a_deadline_and_a_sentence() -> None:
-    never = threading.Event()
-    worker = Worker()
-    with pytest.raises(KernelRefused, match="the kernel has not answered for 0 s") as failure:
-        worker.call(never.wait, deadline=0.05)
-    assert "dmesg" in failure.value.hint
-    assert worker.call(lambda: "the other thread goes on") == "the other thread goes on"
-    never.set()
-    worker.close()
+class Hanging(netlink.NetlinkKernel):
+    """Does not come back from some namespaces, so many times, until it is let go."""
+
+    ends = threading.Event()
+    times = 0
+    where = "gw"
+
+    def _do_node(self, ns: str, some: Sequence[Op]) -> None:
+        cls = type(self)
+        if ns.endswith(f".{cls.where}") and cls.times:
+            cls.times -= 1
+            cls.ends.wait(60)
+        super()._do_node(ns, some)
 
 
-SIGNALS = [(signal.SIGINT, signal.SIGINT), (signal.SIGINT, signal.SIGTERM)]
+@pytest.fixture
+def hangs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
+    def so_often(times: int) -> None:
+        monkeypatch.setattr(Hanging, "ends", threading.Event())
+        monkeypatch.setattr(Hanging, "times", times)
+        monkeypatch.setattr(netlink, "NetlinkKernel", Hanging)
+        monkeypatch.setattr(netlink, "Worker", partial(Worker, deadline=0.3))
+
+    yield so_often
+    Hanging.ends.set()
+    eventually(lambda: "namespaces" not in [thread.name for thread in threading.enumerate()])
 
 
-@pytest.mark.parametrize("sent", SIGNALS, ids=["twice SIGINT", "SIGINT and SIGTERM"])
-def test_signals_on_the_way_back_do_not_stop_it(
-    write: Write, lab: str, sent: tuple[int, int]
-) -> None:
-    """The first one begins the way back; the second comes at a request of the way back."""
-    file = write("nodes: {a: {exec: [\"false\"]}, b: }\nlinks: [[a, b]]\n")
-    before = snapshot(lab)
-    is_back = False
+NO_ANSWER = "the kernel has not answered for 0 s"
 
-    def happens(number: int, what: str) -> None:
-        nonlocal is_back
-        if is_back and what.startswith("before"):
-            os.kill(os.getpid(), sent[1])
-        if what == "before exec":
-            os.kill(os.getpid(), sent[0])
-            is_back = True
 
-    said, passed = ran(happens, "up", file)
-    assert said.code == 130, said
+@pytest.mark.parametrize("times", [1, 2, 1000], ids=["one call", "both threads", "for ever"])
+@pytest.mark.parametrize("command", ["up", "a change"])
+def test_a_kernel_call_that_hangs_has_a_deadline_and_a_sentence(
+    write: Write, lab: str, hangs: Callable[[int], None], command: str, times: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    file = write(TEXT.format(lab=lab))
+    if command == "a change":
+        done("up", file)
+        write(TEXT.format(lab=lab).replace("gw: {", "gw: {sysctls: {net.ipv4.ip_default_ttl: 9}, "))
+    hangs(times)
+    said = netlab("up", file)
+    assert (said.code, said.out) == (4, "")
+    assert f"{NO_ANSWER}\n  see dmesg; `netlab down` clears the lab once" in said.err
     assert "Traceback" not in said.err
-    after = passed[passed.index("after exec") :]
-    assert "before line" in after
-    assert "before detach" in after
+    assert nothing_is_left(lab) == ((command, times) == ("up", 1))
+    Hanging.ends.set()
+    monkeypatch.undo()
+    assert netlab("down", lab).code in (0, 5)
     assert nothing_is_left(lab)
+
+
+@pytest.mark.parametrize("times", [1, 2, 1000], ids=["one call", "both threads", "for ever"])
+def test_down_goes_on_when_a_kernel_call_hangs(
+    write: Write, lab: str, hangs: Callable[[int], None], times: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    done("up", write(TEXT.format(lab=lab)))
+    hangs(0)
+    monkeypatch.setattr(Namespaces, "take", never_back(Namespaces.take, times))
+    said = netlab("down", lab)
+    if times == 1:  # the other thread has done it
+        assert (said.code, said.err) == (0, "")
+    else:
+        assert (said.code, said.out) == (4, "")
+        assert f"{lab} is not wholly down: namespace {lab}.gw: {NO_ANSWER}" in said.err
+        assert "`netlab down` again takes down the rest" in said.err
+    Hanging.ends.set()
+    monkeypatch.undo()
+    assert netlab("down", lab).code in (0, 5)
+    assert nothing_is_left(lab)
+
+
+def never_back(take: Callable[..., None], times: int) -> Callable[..., None]:
+    left = [times]
+
+    def hanging(*words: Any) -> None:
+        if left[0]:
+            left[0] -= 1
+            Hanging.ends.wait(60)
+        take(*words)
+
+    return hanging
+
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+WALKED = """\
+routing: static
+nodes:
+  a: {{files: {{/etc/motd: {{text: {text}}}}}, exec: ["{line}"]}}
+  gw: {{kind: router}}
+links: [{{endpoints: [a, gw], mtu: {mtu}}}]
+"""
+
+
+def test_signals_at_any_point_of_the_way_back_do_not_stop_it(write: Write, lab: str) -> None:
+    """One is enough to begin it; from then on one comes at every point, SIGINT and others mixed."""
+    file = write(WALKED.format(text="hello", line="true", mtu=1500))
+    before = snapshot(lab)
+    every = moments("up", file)
+    done("down", lab)
+    for first in every:
+        said, _ = ran(signals_from(first), "up", file)
+        if "interrupted" in said.err:
+            assert said == INTERRUPTED, first
+            assert nothing_is_left(lab), first
+        else:  # it came too late
+            assert (said.code, said.err) in ((0, ""), (130, "")), (first, said)
+            netlab("down", lab)
     assert snapshot(lab) == before
+
+
+def test_signals_at_any_point_of_a_change_end_in_one_of_both(write: Write, lab: str) -> None:
+    old = WALKED.format(text="hello", line="true", mtu=1500)
+    new = WALKED.format(text="bye", line="test -d /proc", mtu=1400)
+    done("up", write(old))
+    wanted = look(lab)
+    every = moments("up", write(new))
+    done("up", write(old))
+    for first in every:
+        said, _ = ran(signals_from(first), "up", write(new))
+        if "interrupted" in said.err:
+            assert said == INTERRUPTED, first
+        done("up", write(old))
+        assert differing(lab, wanted) == [], first
+
+
+def signals_from(first: int) -> Callable[[int, str], None]:
+    def happens(number: int, what: str) -> None:
+        if number >= first:
+            os.kill(os.getpid(), SIGNALS[number % 3])
+
+    return happens
+
+
+INTERRUPTED = Said(130, "", "interrupted; everything is as it was before\n")
