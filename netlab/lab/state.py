@@ -17,9 +17,6 @@ JOURNAL = "journal"
 ORPHANED = 2.0
 """Seconds until a program that a killed netlab was just starting lets go of the lock."""
 
-UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
-"""What a disk says on which nothing more can be written down."""
-
 
 def labs(state: str) -> list[str]:
     """The labs that have a journal, by name."""
@@ -172,14 +169,3 @@ def _refused(path: str, problem: OSError) -> StateRefused:
     if problem.errno == errno.ELOOP:
         return StateRefused(f"{path} is a symbolic link", hint="remove it")
     return StateRefused(f"{path} cannot be read: {problem.strerror}")
-
-
-def unwritable(state: str, problem: OSError) -> StateRefused:
-    """With the notes of what it stands for."""
-    refusal = StateRefused(
-        f"{state} cannot be written to: {problem.strerror}",
-        hint="make room there, or set NETLAB_STATE to another directory",
-    )
-    for note in getattr(problem, "__notes__", ()):
-        refusal.add_note(note)
-    return refusal
