@@ -80,6 +80,10 @@ def identity_of(lab: str, node: str) -> int:
     raw = state.read_journal(state_directory(), lab)
     if raw is None:
         no_such_lab(lab)
+    from netlab.kernel.identity import boot
+
+    if boot().encode() not in raw[: raw.find(b"\n")]:  # another one's identities mean others now
+        raise LabNotFound(f"no lab {lab} is up: {state.ANOTHER_BOOT}", hint="`netlab gc` sweeps it")
     mark = f'"{lab}.{node}":'.encode()
     at = raw.rfind(mark)
     if at < 0:
@@ -105,10 +109,8 @@ def nodes_of(lab: str) -> list[str]:
 
 
 def no_such_lab(lab: str) -> NoReturn:
-    raise LabNotFound(
-        f"no lab {lab} is up{_meant(lab, state.labs(state_directory()))}",
-        hint=WHICH_ARE,
-    )
+    others = [name for name in state.labs(state_directory()) if name != lab]
+    raise LabNotFound(f"no lab {lab} is up{_meant(lab, others)}", hint=WHICH_ARE)
 
 
 def _meant(word: str, known: list[str]) -> str:

@@ -6,10 +6,21 @@ The kernel gives the inode of a namespace that has gone to the next one; its coo
 
 from __future__ import annotations
 
+from netlab.errors import MachineLacks
 from netlab.kernel import libc
 
 _BITS = 32
 """An inode of nsfs has so many (fs/proc/generic.c, ``proc_alloc_inum``)."""
+
+
+def boot() -> str:
+    """Inodes and cookies mean something until the next one. Raises MachineLacks."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            return file.read().strip()
+    except FileNotFoundError as problem:
+        why = "/proc is not mounted, or is not Linux's"
+        raise MachineLacks(why, hint="mount -t proc proc /proc") from problem
 
 
 def of_here(inode: int) -> int:

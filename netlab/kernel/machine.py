@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from netlab.errors import KernelRefused, MachineLacks
 from netlab.kernel import enter, libc, names
-from netlab.kernel.identity import inode, is_here
+from netlab.kernel.identity import boot, inode, is_here
 from netlab.kernel.port import HeldRule, Kernel, Running
 
 if TYPE_CHECKING:
@@ -50,12 +50,7 @@ class LinuxMachine:
 
     @property
     def boot(self) -> str:
-        try:
-            with open("/proc/sys/kernel/random/boot_id") as file:
-                return file.read().strip()
-        except FileNotFoundError as problem:
-            why = "/proc is not mounted, or is not Linux's"
-            raise MachineLacks(why, hint="mount -t proc proc /proc") from problem
+        return boot()
 
     @contextmanager
     def kernel(self, lab: str, should_stop: Callable[[], bool]) -> Iterator[Kernel]:

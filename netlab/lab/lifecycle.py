@@ -29,7 +29,7 @@ from netlab.resources import Inventory, Key
 from netlab.resources.base import Stage, namespace_key
 from netlab.resources.process import Supervisor
 
-ANOTHER_BOOT = "the machine has been started anew since"
+ANOTHER_BOOT = states.ANOTHER_BOOT
 NOTHING_MADE = "its start was cut short before anything was made"
 
 

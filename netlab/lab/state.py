@@ -14,6 +14,8 @@ from netlab.errors import LabBusy, StateRefused
 
 JOURNAL = "journal"
 
+ANOTHER_BOOT = "the machine has been started anew since"
+
 ORPHANED = 2.0
 """Seconds until a program that a killed netlab was just starting lets go of the lock."""
 
