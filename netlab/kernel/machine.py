@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -125,19 +124,18 @@ class LinuxMachine:
         A pair of namespaces joined by a veth is made and let go after them; when the far end of
         the veth has vanished from the one that is held, the kernel has come past all of them.
         """
-        failure: list[BaseException] = []
+        from netlab.kernel.worker import Worker
 
-        def work() -> None:
-            try:
+        worker = Worker(1)
+
+        def wait() -> None:
+            with worker.elsewhere():
                 _wait_for_a_canary()
-            except BaseException as problem:
-                failure.append(problem)
 
-        thread = threading.Thread(target=work, name="canary")
-        thread.start()
-        thread.join()
-        if failure:
-            raise failure[0]
+        try:
+            worker.call(wait)
+        finally:
+            worker.close()
 
 
 def _running(record: Record) -> Running:
@@ -148,7 +146,7 @@ def _running(record: Record) -> Running:
 
 
 def _wait_for_a_canary() -> None:
-    """In a thread of its own, which ends in a namespace of its own."""
+    """Leaves the thread in a namespace of its own."""
     from netlab.kernel import links
     from netlab.kernel.port import VethEnd
     from netlab.kernel.wire import open_socket, transact

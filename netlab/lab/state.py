@@ -101,7 +101,7 @@ def _locked(fd: int, lab: str) -> bool:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
         except BlockingIOError:
-            holder = _holder(os.fstat(fd).st_ino)
+            holder = _holder(os.fstat(fd))
         if holder or time.monotonic() > until:
             os.close(fd)
             raise LabBusy(
@@ -119,12 +119,14 @@ def _is_still(path: str, fd: int) -> bool:
         return False
 
 
-def _holder(inode: int) -> str:
+def _holder(held: os.stat_result) -> str:
     """Who has taken the lock, as /proc/locks has it (proc(5)); "" when they live no more."""
+    device = os.major(held.st_dev), os.minor(held.st_dev)
+    subject = "{:02x}:{:02x}:{}".format(*device, held.st_ino)
     with suppress(OSError), open("/proc/locks") as file:
         for line in file:
             words = line.split()
-            if len(words) > 5 and words[1] == "FLOCK" and words[5].endswith(f":{inode}"):
+            if len(words) > 5 and words[1] == "FLOCK" and words[5] == subject:
                 return f"process {words[4]}" if _lives(words[4]) else ""
     return ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -19,6 +20,7 @@ from netlab.kernel.worker import Worker
 from tests.live.conftest import Write
 from tests.live.crash import differing, look, moments, nothing_is_left, ran
 from tests.live.life import nothing_of
+from tests.live.test_life_rounds import held, resident
 from tests.live.world import Said, done, eventually, netlab, snapshot
 
 PROCESSES, ROUNDS = 20, 10
@@ -58,6 +60,41 @@ def _started(lab: str, place: Path) -> int:
         code = 0
     finally:
         os._exit(code)
+
+
+def test_fifty_rounds_of_changes_and_refusals_leave_nothing_in_the_process(
+    write: Write, lab: str
+) -> None:
+    """Beside the plain rounds of `test_life_rounds`: what is walked back."""
+    old = WALKED.format(text="hello", line="true", mtu=1500)
+    new = WALKED.format(text="bye", line="test -d /proc", mtu=1400)
+    refused = WALKED.format(text="bye", line="false", mtu=1400)
+
+    def rounds(count: int) -> None:
+        for _ in range(count):
+            assert netlab("up", write(refused)).code == 4
+            done("up", write(old))
+            assert netlab("up", write(refused)).code == 4
+            done("up", write(new))
+            done("down", lab)
+
+    rounds(5)
+    gc.collect()
+    before, memory = (held(), elsewhere()), resident()
+    rounds(50)
+    gc.collect()
+    assert (held(), elsewhere()) == before
+    assert resident() - memory < 4096
+
+
+def elsewhere() -> tuple[int, set[int]]:
+    """Mounts, and the namespaces that this process holds or stands in."""
+    links = [*Path("/proc/self/fd").iterdir(), *Path("/proc/self/task").glob("*/ns/net")]
+    nets = [place for place in links if place.exists() and "net:[" in os.readlink(place)]
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    # names under /run/netns are others' as well; the lab's own are looked at by `write`
+    others = [mount for mount in mounts if "/run/netns/" not in mount]
+    return len(others), {place.stat().st_ino for place in nets}
 
 
 class Hanging(netlink.NetlinkKernel):
