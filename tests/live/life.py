@@ -38,6 +38,11 @@ def seen(lab: str) -> list[str]:
     return sorted(line for line in lines if '"fe80::' not in line and '"ff00::/8"' not in line)
 
 
+def _is_told(route: dict[str, Any]) -> bool:
+    """Not one to an address of the node's own: IPv6 adds those by a work queue (addrconf.c)."""
+    return bool(route.get("table") != "local")
+
+
 def _seen(ns: str) -> dict[str, list[Any]]:
     links, routes, rules, fixed, proxied = _ask(
         ns, "address", ROUTES, "rule", "neighbour show nud permanent", "neighbour show proxy"
@@ -50,7 +55,7 @@ def _seen(ns: str) -> dict[str, list[Any]]:
             for link in links
             for a in link["addr_info"]
         ],
-        "route": _without([*routes, *routes6], VOLATILE),
+        "route": _without([*routes, *filter(_is_told, routes6)], VOLATILE),
         "rule": [*rules, *rules6],
         "neighbour": [*fixed, *proxied],
         "fdb": _without(_forwarding(ns), {"flags"}),
