@@ -38,20 +38,14 @@ class Firewalls:
     def _one(
         self, written: str | RuleFile, path: Path, site: Site, around: Around
     ) -> Firewall | None:
-        if isinstance(written, str):
-            line, indent = around.place(path)
-            first = Source(around.file, written, line, indent)
-        else:
-            line = column = 1
-            try:
-                first = Source(written.file, _text(around, written.file))
-            except (OSError, ValueError) as problem:
-                line, column = around.place((*path, "file"))
-                why = _why(problem)
-                self.wrong.append(Misruled("", line, column + 1, path, why, ""))
-                return None
+        try:
+            first = _first(written, path, around)
+        except (OSError, ValueError) as problem:
+            line, column = around.place((*path, "file"))
+            self.wrong.append(Misruled("", line, column + 1, path, _why(problem), ""))
+            return None
         reader = _Reader(around, [(first.file, first.text)])
-        links = _Noted({nic.name: n for n, nic in enumerate(site.nics, FIRST_INDEX)})
+        links = _Noted({nic.name: n for n, nic in enumerate(site.nics, FIRST_INDEX)} | {"lo": 1})
         try:
             script = parse(
                 first.text, first.file, line=first.line, indent=first.indent, read=reader.read
@@ -66,6 +60,13 @@ class Firewalls:
             return None
         over = tuple(device_key(site.ns, name) for name in sorted(links.asked))
         return Firewall(site.ns, tuple(reader.texts), over, first.line, first.indent)
+
+
+def _first(written: str | RuleFile, path: Path, around: Around) -> Source:
+    """Where the rules begin. Raises OSError, ValueError for a file that cannot be read."""
+    if isinstance(written, RuleFile):
+        return Source(written.file, _text(around, written.file))
+    return Source(around.file, written, *around.place(path))
 
 
 class _Noted(Mapping[str, int]):

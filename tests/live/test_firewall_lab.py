@@ -125,6 +125,14 @@ def test_rules_that_know_a_device_by_index_are_loaded_again_with_it(
     assert held(lab, "gw") == before
 
 
+def test_the_loopback_device_is_known_by_index_without_being_written(
+    write: Write, lab: str
+) -> None:
+    rules = "table ip t { chain c { type filter hook input priority 0; iif lo accept; } }"
+    done("up", write(f"nodes:\n  a:\n    nftables: |\n      {rules}\n"))
+    assert 'iif "lo" accept' in held(lab, "a")
+
+
 def test_a_refusal_names_the_rules_line_and_nothing_of_it_stays(write: Write, lab: str) -> None:
     rules = "table ip t { chain c { type filter hook input priority 0; accept; } }"
     file = write(f'nodes:\n  a:\n    nftables: |\n      {rules}\n')
@@ -177,6 +185,7 @@ def test_a_mistake_is_told_with_its_place_and_nothing_is_touched(
         ('include "self.nft"', "includes itself"),
         ('include "missing.nft"', "No such file"),
     ],
+    ids=["outside", "in a circle", "missing"],
 )
 def test_what_cannot_be_included_is_told(
     write: Write, tmp_path: Path, text: str, expected: str
@@ -186,3 +195,11 @@ def test_what_cannot_be_included_is_told(
     assert said.code == 2, said
     assert "self.nft:1:" in said.err
     assert expected in said.err
+
+
+def test_a_file_that_is_not_there_is_told_at_its_place(write: Write) -> None:
+    file = write("nodes: {a: {nftables: {file: none.nft}}}\n")
+    said = netlab("check", file)
+    assert said.code == 2, said
+    assert f"{file}:1:" in said.err
+    assert "No such file" in said.err
