@@ -161,17 +161,39 @@ def show(
     rules: Annotated[
         bool, typer.Option("--rules", help="Its nftables rules, as the kernel holds them.")
     ] = False,
+    conntrack: Annotated[
+        bool, typer.Option("--conntrack", help="The connections that it tracks.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Show a lab, or all that is known of one of its nodes."""
     from netlab.cli import look
 
-    if not rules:
-        look.show(lab, node, json)
-    elif node is None:
+    if rules and conntrack:
+        raise UsageError("`--rules` or `--conntrack`, not both")
+    if rules and node is None:
         raise UsageError("the rules of which node?", hint="netlab show LAB NODE --rules")
-    else:
+    if conntrack:
+        look.connections(lab, node, json)
+    elif rules and node is not None:
         look.rules(lab, node, json)
+    else:
+        look.show(lab, node, json)
+
+
+@app.command()
+def conntrack(
+    lab: Lab,
+    node: Annotated[str | None, typer.Argument(metavar="NODE", autocompletion=_nodes)] = None,
+    flush: Annotated[
+        bool, typer.Option("--flush", help="Forget them, and say how many there were.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Show the connections that nodes track, and their NAT."""
+    from netlab.cli import look
+
+    (look.forget if flush else look.connections)(lab, node, json)
 
 
 @app.command(

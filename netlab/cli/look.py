@@ -1,23 +1,32 @@
-"""`netlab ls` and `netlab show`: what is up, read from the journals alone."""
+"""`netlab ls`, `netlab show` and `netlab conntrack`: what is up, by the journals and the kernel."""
 
 from __future__ import annotations
 
-from netlab.cli.which import identity_of, lab_name, no_such_lab, renderer, state_directory
+from netlab.cli.which import (
+    identity_of,
+    lab_name,
+    no_such_lab,
+    nodes_of,
+    renderer,
+    state_directory,
+)
 from netlab.errors import LabNotFound, StateRefused
 from netlab.kernel.machine import LinuxMachine
 from netlab.lab import glance, state
 from netlab.render.base import LabLine
+from netlab.render.words import node_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # see netlab.errors
+    from netlab.lab.journal import Journal
+    from netlab.lab.lifecycle import Ground
 
 
 def show(lab_or_file: str, node: str | None, json: bool) -> None:
     from netlab.lab import lifecycle
     from netlab.lab.portrait import portrait
 
-    lab = lab_name(lab_or_file)
-    here = lifecycle.Ground(LinuxMachine(state_directory()), state_directory())
-    found = lifecycle.read(here, lab)
-    if found is None:
-        no_such_lab(lab)
+    lab, here, found = _read(lab_or_file)
     lost = lifecycle.lost_namespaces(here, found)
     running = here.machine.processes(lab)
     picture = portrait(
@@ -34,18 +43,55 @@ def show(lab_or_file: str, node: str | None, json: bool) -> None:
 
 def rules(lab_or_file: str, node: str, json: bool) -> None:
     """What the kernel holds, and the lines that made it: those of the text as it was loaded."""
-    from netlab.lab import lifecycle
     from netlab.resources.firewall import Firewall
+
+    lab, here, found = _read(lab_or_file)
+    ns, identity = f"{lab}.{node}", identity_of(lab, node)
+    firewall = found.inventory.get(("firewall", ns))
+    spec = firewall.spec if isinstance(firewall, Firewall) else ""
+    renderer(json).rules(lab, node, here.machine.rules(ns, identity, spec))
+
+
+def connections(lab_or_file: str, node: str | None, json: bool) -> None:
+    """Of one node, or of all."""
+    from netlab.lab.addresses import owners
+
+    lab, here, found = _read(lab_or_file)
+    wanted, lost = _identities(lab, here, found, node)
+    tracked = {node_of(ns): t for ns, t in here.machine.connections(wanted).items()}
+    renderer(json).connections(lab, tracked, owners(found.inventory), lost)
+
+
+def forget(lab_or_file: str, node: str | None, json: bool) -> None:
+    """The connections of one node, or of all."""
+    lab, here, found = _read(lab_or_file)
+    wanted, lost = _identities(lab, here, found, node)
+    gone = here.machine.forget_connections(wanted)
+    renderer(json).forgotten(lab, {node_of(ns): count for ns, count in gone.items()}, lost)
+
+
+def _read(lab_or_file: str) -> tuple[str, Ground, Journal]:
+    from netlab.lab import lifecycle
 
     lab = lab_name(lab_or_file)
     here = lifecycle.Ground(LinuxMachine(state_directory()), state_directory())
     found = lifecycle.read(here, lab)
     if found is None:
         no_such_lab(lab)
-    ns, identity = f"{lab}.{node}", identity_of(lab, node)
-    firewall = found.inventory.get(("firewall", ns))
-    spec = firewall.spec if isinstance(firewall, Firewall) else ""
-    renderer(json).rules(lab, node, here.machine.rules(ns, identity, spec))
+    return lab, here, found
+
+
+def _identities(
+    lab: str, here: Ground, found: Journal, node: str | None
+) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Of the one node, or of all in the file's order; and those that somebody took away."""
+    from netlab.lab.lifecycle import lost_namespaces
+
+    if node is not None:
+        return {f"{lab}.{node}": identity_of(lab, node)}, ()
+    lost = lost_namespaces(here, found)
+    names = [f"{lab}.{name}" for name in nodes_of(lab)]
+    return {ns: found.inodes[ns] for ns in names if ns not in lost}, lost
 
 
 def labs(json: bool) -> None:

@@ -6,12 +6,12 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from netlab.errors import KernelRefused, MachineLacks
 from netlab.kernel import enter, libc, names
 from netlab.kernel.identity import boot, inode, is_here
-from netlab.kernel.port import HeldRule, Kernel, Running
+from netlab.kernel.port import HeldRule, Kernel, Running, Tracked
 
 if TYPE_CHECKING:
     from netlab.kernel.fresh import Stock
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 SETTLE_DEADLINE = 60.0
 """Seconds the kernel may take to clean up namespaces."""
+
+T = TypeVar("T")
 
 
 class LinuxMachine:
@@ -84,13 +86,30 @@ class LinuxMachine:
     def rules(self, ns: str, identity: int, spec: str) -> Sequence[HeldRule]:
         from netlab.kernel import rules
 
-        def listed() -> list[HeldRule]:
-            with namespaces.inside(ns):
-                return rules.listed(spec)
+        return self._in_each({ns: identity}, lambda: rules.listed(spec))[ns]
+
+    def connections(self, inodes: Mapping[str, int]) -> Mapping[str, Tracked]:
+        from netlab.kernel import conntrack
+
+        return self._in_each(inodes, conntrack.tracked)
+
+    def forget_connections(self, inodes: Mapping[str, int]) -> Mapping[str, int]:
+        from netlab.kernel import conntrack
+
+        return self._in_each(inodes, conntrack.forget)
+
+    def _in_each(self, inodes: Mapping[str, int], act: Callable[[], T]) -> dict[str, T]:
+        def acted(ns: str) -> T:
+            try:
+                with namespaces.inside(ns):
+                    return act()
+            except FileNotFoundError as problem:
+                gone = f"namespace {ns} has been deleted by somebody else"
+                raise KernelRefused(gone, said=gone) from problem
 
         self.admit()
-        with self._visited({ns: identity}) as (worker, namespaces):
-            return worker.call(listed)
+        with self._visited(inodes) as (worker, namespaces):
+            return worker.call(lambda: {ns: acted(ns) for ns in inodes})
 
     @contextmanager
     def _visited(self, inodes: Mapping[str, int]) -> Iterator[tuple[Worker, Namespaces]]:

@@ -9,4 +9,6 @@ OPTIONS = {
     "rules IPv4": "CONFIG_IP_MULTIPLE_TABLES",
     "rules IPv6": "CONFIG_IPV6_MULTIPLE_TABLES",
     "multipath": "CONFIG_IP_ROUTE_MULTIPATH",
+    "nftables": "CONFIG_NF_TABLES",
+    "conntrack": "CONFIG_NF_CT_NETLINK",
 }

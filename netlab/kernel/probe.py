@@ -19,8 +19,11 @@ from netlab.kernel.port import VethEnd
 from netlab.kernel.wire import Request, open_socket, transact
 
 NETLINK_NETFILTER = 12
-NFT_GETGEN = 10 << 8 | 16
-"""``NFNL_SUBSYS_NFTABLES`` and ``NFT_MSG_GETGEN`` (linux/netfilter/nf_tables.h)."""
+NETFILTER = (
+    ("nftables", "nft and NAT in nodes", 10 << 8 | 16),
+    ("conntrack", "connections as nodes track them", 1 << 8 | 5),
+)
+"""``NFT_MSG_GETGEN`` and ``IPCTNL_MSG_CT_GET_STATS`` (linux/netfilter/nf*.h)."""
 
 BPF_SYSCALL = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "s390x": 351, "ppc64le": 361}
 BPF_MAP_CREATE = 0
@@ -71,7 +74,8 @@ def _in_namespace() -> Iterator[Finding]:
         carries = {"tun": "packets", "tap": "frames"}[mode]
         yield Finding(mode, f"{carries} to and from a program", OPTIONS[mode], refusal)
     yield Finding("IPv6", "IPv6", "CONFIG_IPV6", _tried(lambda: _need("/proc/sys/net/ipv6")))
-    yield Finding("nftables", "nft and NAT in nodes", "CONFIG_NF_TABLES", _tried(_nftables))
+    for name, what_for, question in NETFILTER:
+        yield Finding(name, what_for, OPTIONS[name], _tried(partial(_netfilter, question)))
 
 
 def _requests() -> Iterator[tuple[str, str, Request]]:
@@ -114,9 +118,9 @@ def _need(path: str) -> None:
     os.stat(path)
 
 
-def _nftables() -> None:
+def _netfilter(question: int) -> None:
     with open_socket(NETLINK_NETFILTER) as sock:
-        for said in transact(sock, [(NFT_GETGEN, 0, struct.pack("=BBH", 0, 0, 0))]):
+        for said in transact(sock, [(question, 0, struct.pack("=BBH", 0, 0, 0))]):
             raise OSError(said.errno, said.words)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from netlab.errors import NetlabError, Problem
 
 if TYPE_CHECKING:
-    from netlab.kernel.port import HeldRule
+    from netlab.kernel.port import HeldRule, Tracked
     from netlab.lab.lifecycle import Done, Road
     from netlab.lab.portrait import Node, Portrait
 
@@ -84,6 +84,18 @@ class Renderer(Protocol):
     def node(self, portrait: Portrait, node: Node) -> None: ...
     def rules(self, lab: str, node: str, rules: Sequence[HeldRule]) -> None:
         """In the kernel's order."""
+
+    def connections(
+        self,
+        lab: str,
+        tracked: Mapping[str, Tracked],
+        owners: Mapping[str, str],
+        lost: Sequence[str],
+    ) -> None:
+        """By node; ``owners``: whose an address is; ``lost``: namespaces that are gone."""
+
+    def forgotten(self, lab: str, counts: Mapping[str, int], lost: Sequence[str]) -> None:
+        """How many connections of each node were."""
 
     def checked(self, files: Sequence[Checked]) -> None: ...
     def features(self, kernel: str, features: Sequence[Feature]) -> None: ...

@@ -12,7 +12,7 @@ from netlab.errors import NetlabError, TopologyError
 from netlab.render.words import node_of, step_words
 
 if TYPE_CHECKING:
-    from netlab.kernel.port import HeldRule
+    from netlab.kernel.port import Connection, Direction, End, HeldRule, Tracked
     from netlab.lab.lifecycle import Done, Road
     from netlab.lab.portrait import Node, Portrait
     from netlab.render.base import Checked, Feature, KindText, LabLine
@@ -79,6 +79,26 @@ class JsonRenderer:
     def rules(self, lab: str, node: str, rules: Sequence[HeldRule]) -> None:
         self._put({"lab": lab, "node": node, "rules": [rule._asdict() for rule in rules]})
 
+    def connections(
+        self,
+        lab: str,
+        tracked: Mapping[str, Tracked],
+        owners: Mapping[str, str],
+        lost: Sequence[str],
+    ) -> None:
+        nodes = [
+            {
+                "node": node,
+                "asked_for": one.is_asked_for,
+                "connections": [_connection(c, owners) for c in one.connections],
+            }
+            for node, one in tracked.items()
+        ]
+        self._put({"lab": lab, "lost": list(lost), "nodes": nodes})
+
+    def forgotten(self, lab: str, counts: Mapping[str, int], lost: Sequence[str]) -> None:
+        self._put({"lab": lab, "lost": list(lost), "forgotten": dict(counts)})
+
     def checked(self, files: Sequence[Checked]) -> None:
         self._put(
             [{**asdict(file), "problems": [p._asdict() for p in file.problems]} for file in files]
@@ -121,6 +141,27 @@ def _error(failure: NetlabError) -> dict[str, Any]:
     if isinstance(failure, TopologyError):
         error["problems"] = [p._asdict() for p in failure.problems]
     return error
+
+
+def _connection(connection: Connection, owners: Mapping[str, str]) -> dict[str, Any]:
+    def end(one: End | None) -> dict[str, Any] | None:
+        return one and {**one._asdict(), "node": owners.get(one.address, "")}
+
+    def direction(one: Direction) -> dict[str, Any]:
+        return {
+            **one._asdict(),
+            "source": end(one.source),
+            "destination": end(one.destination),
+            "icmp": one.icmp and one.icmp._asdict(),
+        }
+
+    return {
+        **connection._asdict(),
+        "original": direction(connection.original),
+        "reply": direction(connection.reply),
+        "source_nat": end(connection.source_nat),
+        "destination_nat": end(connection.destination_nat),
+    }
 
 
 def _portrait(portrait: Portrait) -> dict[str, Any]:

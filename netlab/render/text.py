@@ -11,10 +11,10 @@ from typing import IO, TYPE_CHECKING
 
 from netlab.errors import NetlabError, TopologyError
 from netlab.kernel.port import signal_of
-from netlab.render.words import age, because, count, duration, first_line, step_words
+from netlab.render.words import age, because, count, duration, first_line, listed, step_words
 
 if TYPE_CHECKING:
-    from netlab.kernel.port import HeldRule
+    from netlab.kernel.port import HeldRule, Tracked
     from netlab.lab.lifecycle import Done, Road
     from netlab.lab.portrait import Interface, Node, Portrait, Process
     from netlab.plan.diff import Step
@@ -59,8 +59,7 @@ class TextRenderer:
         self._steps(road, [() for _ in road.plan])
 
     def planned(self, lab: str, road: Road, felt: Sequence[tuple[str, ...]]) -> None:
-        for ns in road.lost:
-            self._say(f"{ns} has been deleted by somebody else", "yellow")
+        self._lost(road.lost)
         if not road.plan:
             self._say(f"{lab} is unchanged", "green")
             return
@@ -149,6 +148,40 @@ class TextRenderer:
             self._say(chain, "bold")
             self._table(("rule", "line"), [(f"  {r.text}", r.place) for r in some])
 
+    def connections(
+        self,
+        lab: str,
+        tracked: Mapping[str, Tracked],
+        owners: Mapping[str, str],
+        lost: Sequence[str],
+    ) -> None:
+        from netlab.render.connections import HEAD, row
+
+        self._lost(lost)
+        told = {node: one for node, one in tracked.items() if one.connections}
+        for place, (node, one) in enumerate(told.items()):
+            if place:
+                self._say("")
+            self._say(f"{node}: {count(len(one.connections), 'connection')}", "bold")
+            self._table(HEAD, [row(c, owners) for c in one.connections])
+        silent = [node for node, one in tracked.items() if one.is_asked_for and node not in told]
+        deaf = [node for node in tracked if node not in silent and node not in told]
+        if told and (silent or deaf):
+            self._say("")
+        if silent:
+            self._wrapped("", f"no connection in {listed(silent)}", "dim")
+        if deaf:
+            reason = "no nftables rule there looks at connections"
+            self._wrapped("", f"nothing is tracked in {listed(deaf)}: {reason}", "dim")
+
+    def forgotten(self, lab: str, counts: Mapping[str, int], lost: Sequence[str]) -> None:
+        self._lost(lost)
+        for node, number in counts.items():
+            if number:
+                self._say(f"{node}: {count(number, 'connection')} forgotten", "green")
+        if counts and not any(counts.values()):
+            self._wrapped("", f"no connection was tracked in {listed(counts)}", "dim")
+
     def checked(self, files: Sequence[Checked]) -> None:
         wrong = 0
         for file in files:
@@ -214,6 +247,10 @@ class TextRenderer:
                 self._say(f"    {line}")
             self._say("")
         self._table(("key", "meaning"), list(kind.keys.items()))
+
+    def _lost(self, namespaces: Sequence[str]) -> None:
+        for ns in namespaces:
+            self._say(f"{ns} has been deleted by somebody else", "yellow")
 
     def _summary(self, portrait: Portrait) -> None:
         shown = list(portrait.nodes.values())[:MOST_NODES]
