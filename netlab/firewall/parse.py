@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from . import syntax as s
 from .cursor import Cursor
@@ -37,9 +37,14 @@ def parse(text: str, file: str = "<text>", *, line: int = 1, indent: int = 0,
 
     ``line`` and ``indent`` say where the text starts within its file.
     """
+    return parse_all([Source(file, text, line, indent)], read)
+
+
+def parse_all(texts: Iterable[Source], read: Read = no_includes) -> s.Script:
+    """The tree of several texts, one behind the other."""
     reader = _Reader(read)
     with without_collector():
-        lines = reader.text(Source(file, text, line, indent))
+        lines = tuple(line for text in texts for line in reader.text(text))
     if reader.problems:
         raise RulesetError(tuple(sorted(set(reader.problems))))
     return s.Script(lines, reader.sources)

@@ -30,6 +30,8 @@ class Source:
     text: str
     line: int = 1
     indent: int = 0
+    asked: tuple[tuple[int, int], ...] = ()
+    """Of a text that nobody wrote: for each of its lines, line and column of what asks for it."""
 
 
 @dataclass
@@ -52,5 +54,8 @@ class Sources:
         which = max(bisect_right(self.starts, at) - 1, 0)
         source = self.texts[which]
         before = source.text[: self.offset(source.text, at - self.starts[which])]
+        line = before.count("\n")
+        if source.asked:
+            return Place(source.file, *source.asked[line])
         column = len(before) - (before.rfind("\n") + 1) + 1 + source.indent
-        return Place(source.file, source.line + before.count("\n"), column)
+        return Place(source.file, source.line + line, column)
