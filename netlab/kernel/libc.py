@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUTS = 0x04000000
@@ -22,7 +23,7 @@ MS_REC = 0x4000
 MS_SLAVE = 0x80000
 MNT_DETACH = 0x2
 
-_AF_UNIX, _SOCK_DGRAM, _SOCK_CLOEXEC = 1, 2, 0o2000000
+_AF_UNIX, _AF_PACKET, _SOCK_DGRAM, _SOCK_CLOEXEC = 1, 17, 2, 0o2000000
 _SOL_SOCKET, _SO_NETNS_COOKIE = 1, 71
 
 _IGNORED_BY_PYTHON = (13, 25)
@@ -81,6 +82,12 @@ def netns_cookie() -> int:
     )
     os.close(sock)
     return value.value if found == 0 else 0
+
+
+def bind_packet(sock: int, protocol: int) -> None:
+    """A packet socket to all devices of its namespace (packet(7)); Python binds to one by name."""
+    address = _AF_PACKET.to_bytes(2, sys.byteorder) + protocol.to_bytes(2, "big") + bytes(16)
+    _check(_libc.bind(sock, address, len(address)), "bind")
 
 
 def become_subreaper() -> None:

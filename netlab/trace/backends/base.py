@@ -1,0 +1,62 @@
+"""The table that every backend fills in, and what it is asked to watch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from netlab.kernel.visits import Visits
+from netlab.trace.model import Probe
+from netlab.trace.sighting import Sighting
+from netlab.trace.terrain import Terrain
+
+
+class CannotWatch(Exception):
+    """The machine or the kernel does not let it; in words."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Where and for what one looks out."""
+
+    terrain: Terrain
+    probe: Probe
+    visits: Visits
+
+    @property
+    def nodes(self) -> Mapping[str, str]:
+        """Namespace by node: all of the lab, since nobody knows the way before."""
+        return {name: spot.ns for name, spot in self.terrain.spots.items()}
+
+
+class Watch(Protocol):
+    """A backend at work. ``close`` leaves nothing behind, and so does the process's death."""
+
+    def files(self) -> Sequence[int]:
+        """File descriptors that can be read when there is something to see."""
+
+    def read(self) -> list[Sighting]:
+        """What has come up to now, in order; does not wait."""
+
+    def end(self) -> list[Sighting]:
+        """What is only known afterwards."""
+
+    def gaps(self) -> list[str]:
+        """What it knows to have missed, in sentences."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Backend:
+    """Somebody who can see a packet go by."""
+
+    about: str
+    """What it sees."""
+    option: str
+    """What to switch on where it is missing: a kernel option, a privilege."""
+    obstacle: Callable[[], str]
+    """Why it cannot run here, "" where it can; asked in a namespace that can be thrown away."""
+    watch: Callable[[Scene], Watch]
+    """Begin. Raises CannotWatch."""

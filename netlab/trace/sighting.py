@@ -1,0 +1,59 @@
+"""What a backend saw of a packet, at one place and as it was there. The raw matter of a trace."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """One observation. What a backend cannot know stays empty."""
+
+    node: str
+    by: str
+    """The backend."""
+    point: str
+    """``rx`` and ``tx`` of a device; ``rule``, ``policy``, ``return`` of an nftables chain."""
+    device: str = ""
+    """Where it came, or was on; of a chain, the incoming one."""
+    to_device: str = ""
+    """Of a chain, the outgoing one."""
+    time: int = 0
+    """Nanoseconds since the epoch; 0 where only the order is known."""
+    to: str = ""
+    """Whom the frame was for: ``host``, ``other``, ``broadcast``, ``multicast``."""
+    link: bytes = b""
+    """The Ethernet header, if there is one."""
+    network: bytes = b""
+    """From the IP header on; of a chain, no more than 40 bytes."""
+    transport: bytes = b""
+    """Of a chain, where ``network`` holds only the IP header: 20 bytes at most."""
+    family: str = ""
+    table: str = ""
+    chain: str = ""
+    handle: int = 0
+    verdict: str = ""
+    jump: str = ""
+    """The chain that the verdict leads to."""
+    id: int = 0
+    """One packet in one node has one, but copies and other packets may have the same."""
+    mark: int = 0
+    ct_id: int = 0
+    ct_state: str = ""
+    ct_direction: str = ""
+    ct_status: int = 0
+
+
+def as_json(sighting: Sighting) -> dict[str, Any]:
+    """Without what is empty; bytes as hexadecimal digits."""
+    found = {name: value for name, value in asdict(sighting).items() if value}
+    return {k: v.hex() if isinstance(v, bytes) else v for k, v in found.items()}
+
+
+def from_json(data: dict[str, Any]) -> Sighting:
+    of_bytes = {f.name for f in fields(Sighting) if f.type == "bytes"}
+    told: dict[str, Any] = {
+        k: bytes.fromhex(v) if k in of_bytes else v for k, v in data.items()
+    }
+    return Sighting(**told)

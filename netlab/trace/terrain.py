@@ -1,0 +1,117 @@
+"""The lab as a packet finds it: nodes, their devices, what these are plugged into, addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from ipaddress import ip_address
+
+from netlab.lab.portrait import Node as PortraitNode
+from netlab.lab.portrait import Portrait
+from netlab.resources import Inventory
+from netlab.resources.firewall import Firewall
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device of a node, as the topology wants it."""
+
+    name: str
+    kind: str
+    mac: str = ""
+    mtu: int = 0
+    """In bytes; 0 where the kernel chose."""
+    addresses: tuple[str, ...] = ()
+    """With prefix lengths."""
+    peer: tuple[str, str] = ("", "")
+    """Node and device at the other end of its link."""
+    bridge: str = ""
+    """The bridge that it is a port of."""
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A node."""
+
+    name: str
+    role: str
+    """Its kind: ``host``, ``router``, ``switch``."""
+    ns: str
+    devices: tuple[Device, ...] = ()
+    rules: str = ""
+    """What made its nftables rules, see ``netlab.resources.firewall``; "" for none."""
+
+    def device(self, name: str) -> Device | None:
+        return next((d for d in self.devices if d.name == name), None)
+
+    @property
+    def addresses(self) -> list[str]:
+        """Without lengths, in the order of its devices."""
+        return [a.partition("/")[0] for d in self.devices for a in d.addresses]
+
+
+@dataclass(frozen=True)
+class Terrain:
+    lab: str
+    file: str
+    spots: Mapping[str, Spot]
+    """By node."""
+
+    @cached_property
+    def holders(self) -> Mapping[str, tuple[str, ...]]:
+        """The nodes that hold an address; more than one is a mistake, or anycast."""
+        found: dict[str, tuple[str, ...]] = {}
+        for spot in self.spots.values():
+            for address in map(plain, spot.addresses):
+                if spot.name not in found.get(address, ()):
+                    found[address] = (*found.get(address, ()), spot.name)
+        return found
+
+    @cached_property
+    def has_tunnels(self) -> bool:
+        return any(d.kind == "vxlan" for s in self.spots.values() for d in s.devices)
+
+    def role(self, node: str) -> str:
+        return self.spots[node].role if node in self.spots else ""
+
+    def peer(self, node: str, device: str) -> tuple[str, str]:
+        """("", "") where nothing of the lab is plugged in."""
+        found = self.spots[node].device(device) if node in self.spots else None
+        return found.peer if found else ("", "")
+
+    def bridge_of(self, node: str, device: str) -> str:
+        """"" for what is no port of one."""
+        found = self.spots[node].device(device) if node in self.spots else None
+        return found.bridge if found else ""
+
+    def holder(self, address: str) -> str:
+        """The node that has the address; "" for one that none has, or several."""
+        found = self.holders.get(plain(address), ())
+        return found[0] if len(found) == 1 else ""
+
+
+def plain(address: str) -> str:
+    """An address in the usual spelling; what is none stays as it is."""
+    try:
+        return str(ip_address(address.partition("%")[0]))
+    except ValueError:
+        return address
+
+
+def of_lab(portrait: Portrait, inventory: Inventory) -> Terrain:
+    """Of a lab that is up."""
+    rules = {r.ns: r.spec for r in inventory.values() if isinstance(r, Firewall)}
+    spots = [
+        Spot(name, node.kind, node.namespace, tuple(_devices(node)), rules.get(node.namespace, ""))
+        for name, node in portrait.nodes.items()
+    ]
+    return Terrain(portrait.lab, portrait.file, {spot.name: spot for spot in spots})
+
+
+def _devices(node: PortraitNode) -> Iterable[Device]:
+    for i in node.interfaces:
+        peer_node, _, peer_device = i.peer.partition(":")
+        yield Device(
+            i.name, i.kind, i.mac, i.mtu, tuple(i.addresses), (peer_node, peer_device), i.bridge
+        )
