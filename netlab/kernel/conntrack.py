@@ -9,12 +9,12 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
 from netlab.errors import MachineLacks
-from netlab.firewall.held import op_of, ops_of
+from netlab.firewall.held import Attributes, Op, op_of, ops_of
 from netlab.firewall.wire import attributes, number, string
 from netlab.kernel.options import OPTIONS
 from netlab.kernel.port import Connection, Direction, End, Icmp, Tracked
@@ -137,15 +137,22 @@ def _is_asked_for() -> bool:
         if lacking(problem.errno or 0):  # no nftables, no rules
             return False
         raise
-    return any(_looks(attributes(rule[HEADERS:]).get(4, b"")) for rule in rules)
+    return any(_looks(ops_of(attributes(rule[HEADERS:]).get(4, b""))) for rule in rules)
 
 
-def _looks(expressions: bytes) -> bool:
-    for name, data in ops_of(expressions):
-        inner = op_of(data[10])[0] if name == "dynset" and 10 in data else name
-        if inner in LOOKING or (name == "objref" and number(data.get(1, b"")) in OBJECTS):
-            return True
-    return False
+def _looks(ops: Iterable[Op]) -> bool:
+    return any(
+        name in LOOKING
+        or (name == "objref" and number(data.get(1, b"")) in OBJECTS)
+        or (name == "dynset" and _looks(_of_elements(data)))
+        for name, data in ops
+    )
+
+
+def _of_elements(data: Attributes) -> tuple[Op, ...]:
+    """What the elements that a rule adds to a set are made with: one expression, or several."""
+    one, several = 7, 10
+    return (op_of(data[one]),) if one in data else ops_of(data.get(several, b""))
 
 
 def decoded(message: bytes) -> Connection:
@@ -183,12 +190,12 @@ def _direction(data: bytes, counters: bytes, zone: int, sort: Sort) -> Direction
     )
 
 
-def _addresses(parts: dict[int, bytes]) -> tuple[str, str]:
+def _addresses(parts: Attributes) -> tuple[str, str]:
     family, first = (socket.AF_INET, 1) if 1 in parts else (socket.AF_INET6, 3)
     return socket.inet_ntop(family, parts[first]), socket.inet_ntop(family, parts[first + 1])
 
 
-def _icmp(proto: dict[int, bytes], first: int) -> Icmp | None:
+def _icmp(proto: Attributes, first: int) -> Icmp | None:
     if first not in proto:
         return None
     return Icmp(number(proto[first + 1]), number(proto[first + 2]), number(proto[first]))
@@ -207,5 +214,5 @@ def _labels(data: bytes) -> tuple[int, ...]:
     )
 
 
-def _number(parts: dict[int, bytes], which: int) -> int | None:
+def _number(parts: Attributes, which: int) -> int | None:
     return number(parts[which]) if which in parts else None

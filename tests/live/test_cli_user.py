@@ -78,6 +78,9 @@ def test_who_may_not_make_namespaces_is_told_to_use_sudo(user: Any, write: Write
             "  run it with sudo\n",
         )  # fmt: skip
     assert user("exec", "--all", lab, "--", "id").code == 3
+    for words in (["show", lab, "a", "--rules"], ["conntrack", lab], ["conntrack", lab, "--flush"]):
+        needs = "to look into a namespace needs root\n  run it with sudo\n"
+        assert user(*words) == Said(3, "", needs)
 
 
 def test_looking_needs_no_root(user: Any, write: Write, lab: str) -> None:
