@@ -13,6 +13,8 @@ Attributes = dict[int, bytes]
 Op = tuple[str, Attributes]
 """An expression of the kernel: its name and its data."""
 Dump = Callable[[str, int, bytes], list[tuple[int, Attributes]]]
+OF_TRACES = "netlab_trace_"
+"""How the tables are called that a trace puts in for as long as it looks: they are no rules."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,8 @@ def _tables(ask: Dump) -> list[HeldTable]:
     tables: dict[tuple[int, str], HeldTable] = {}
     for family, data in ask("tables", 0, b""):
         name = string(data.get(1, b""))
-        tables[family, name] = HeldTable(family, name, data)
+        if not name.startswith(OF_TRACES):
+            tables[family, name] = HeldTable(family, name, data)
     for family, data in ask("chains", 0, b""):
         table = tables.get((family, string(data.get(1, b""))))
         if table:

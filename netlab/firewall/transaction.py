@@ -11,11 +11,13 @@ import socket
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from .compile import Batch, Message
 from .sources import Place
 from .wire import attributes, string
+
+if TYPE_CHECKING:  # a dump needs no compiler, which takes 50 ms to load
+    from .compile import Batch, Message
 
 _HEAD = struct.Struct("=IHHII")
 _FAMILY = struct.Struct(">BBH")
