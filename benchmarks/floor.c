@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_link.h>
+#include <linux/net_namespace.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
@@ -194,23 +195,45 @@ static void build(int n, const char *prefix, char **sysctls, int count)
     }
 }
 
+static void name_by_number(int number, int fd)
+{
+    struct rtgenmsg g = { .rtgen_family = AF_UNSPEC };
+    int sock = netlink();
+    struct nlmsghdr *h = begin(RTM_NEWNSID, 0, &g, sizeof g);
+    h->nlmsg_len = NLMSG_ALIGN(h->nlmsg_len);
+    attr(h, NETNSA_NSID, &number, 4);
+    attr(h, NETNSA_FD, &fd, 4);
+    finish(h);
+    flush(sock);
+    close(sock);
+}
+
+static void hear_that_one_goes(int sock)
+{
+    static char said[65536];
+    for (;;) {
+        int got = recv(sock, said, sizeof said, 0);
+        if (got < 0) die("recv");
+        for (struct nlmsghdr *h = (void *)said; NLMSG_OK(h, (unsigned)got); h = NLMSG_NEXT(h, got))
+            if (h->nlmsg_type == RTM_DELNSID) return;
+    }
+}
+
 static void wait_for_the_kernel(void)
 {
-    /* namespaces are cleaned up in order: a pair made and let go now is the last */
+    /* as netlab/kernel/settle.py: the turn after the one that has them all has begun */
     if (unshare(CLONE_NEWNET) < 0) die("unshare");
-    int doomed = here();
-    if (unshare(CLONE_NEWNET) < 0) die("unshare");
-    int held = here(), sock = netlink();
-    veth(0, 1, held, doomed);
-    flush(sock);
-    close(doomed);
-    for (;;) {
-        char seen[8192] = "";
-        int fd = open("/proc/thread-self/net/dev", O_RDONLY);
-        if (read(fd, seen, sizeof seen - 1) < 0) die("/proc/thread-self/net/dev");
-        close(fd);
-        if (!strstr(seen, "right")) return;
-        nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, 0);
+    int home = here(), sock = netlink(), group = RTNLGRP_NSID;
+    struct sockaddr_nl any = { .nl_family = AF_NETLINK };
+    if (bind(sock, (void *)&any, sizeof any) < 0) die("bind");
+    if (setsockopt(sock, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) < 0) die("setsockopt");
+    for (int i = 0; i < 2; i++) {
+        if (unshare(CLONE_NEWNET) < 0) die("unshare");
+        int canary = here();
+        if (setns(home, CLONE_NEWNET) < 0) die("setns");
+        name_by_number(i, canary);
+        close(canary);
+        hear_that_one_goes(sock);
     }
 }
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+
 from netlab.cli.which import lab_name, no_such_lab, renderer, state_directory
 from netlab.errors import NetlabError
 from netlab.kernel.machine import LinuxMachine
@@ -14,7 +17,10 @@ def one(lab_or_file: str, wait: bool, json: bool) -> int:
     name = lab_name(lab_or_file)
     if name not in state.strays(state_directory()):
         no_such_lab(name)
-    renderer(json).down([_take_down(_ground(), name, wait)])
+    ground = _ground()
+    done = _take_down(ground, name)
+    show = renderer(json)  # loaded while the kernel cleans up
+    show.down(_waited_for(ground, [done]) if wait else [done])
     return 0
 
 
@@ -28,16 +34,26 @@ def every(wait: bool, json: bool) -> int:
     failures: dict[str, NetlabError] = {}
     for lab in labs:
         try:
-            done.append(_take_down(ground, lab, wait))
+            done.append(_take_down(ground, lab))
         except NetlabError as failure:
             failures[lab] = failure
-    renderer(json).down(done, failures)
+    renderer(json).down(_waited_for(ground, done) if wait else done, failures)
     return max((failure.exit_code for failure in failures.values()), default=0)
 
 
-def _take_down(ground: Ground, lab: str, wait: bool) -> Done:
+def _take_down(ground: Ground, lab: str) -> Done:
     with watched():  # what is begun is finished: half down is worse than a second's wait
-        return lifecycle.down(ground, lab, wait=wait)
+        return lifecycle.down(ground, lab)
+
+
+def _waited_for(ground: Ground, labs: list[Done]) -> list[Done]:
+    """Until the kernel has cleaned up; it takes them one after the other, the last one tells."""
+    start = time.perf_counter()
+    if labs:
+        with watched():
+            ground.machine.settle()
+    waited = time.perf_counter() - start
+    return [replace(done, seconds=done.seconds + waited) for done in labs]
 
 
 def _ground() -> Ground:

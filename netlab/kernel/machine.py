@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from netlab.errors import KernelRefused, MachineLacks
-from netlab.kernel import enter, libc, names
+from netlab.kernel import enter, names
 from netlab.kernel.identity import boot, inode, is_here
 from netlab.kernel.port import HeldRule, Kernel, Running, Tracked
 
@@ -18,9 +17,6 @@ if TYPE_CHECKING:
     from netlab.kernel.namespaces import Namespaces
     from netlab.kernel.supervisor.record import Record
     from netlab.kernel.worker import Worker
-
-SETTLE_DEADLINE = 60.0
-"""Seconds the kernel may take to clean up namespaces."""
 
 T = TypeVar("T")
 
@@ -139,18 +135,14 @@ class LinuxMachine:
         names.tidy_directory(self._netns, self._state)
 
     def settle(self) -> None:
-        """Namespaces are cleaned up in the order they went (net/core/net_namespace.c).
-
-        A pair of namespaces joined by a veth is made and let go after them; when the far end of
-        the veth has vanished from the one that is held, the kernel has come past all of them.
-        """
+        from netlab.kernel.settle import settle
         from netlab.kernel.worker import Worker
 
         worker = Worker(1)
 
         def wait() -> None:
             with worker.elsewhere():
-                _wait_for_a_canary()
+                settle()
 
         try:
             worker.call(wait)
@@ -163,40 +155,6 @@ def _running(record: Record) -> Running:
     ended = record.state == "running" and not record.is_alive
     state = "failed" if ended else record.state
     return Running(state, record.pid, record.since, record.restarts, record.code)
-
-
-def _wait_for_a_canary() -> None:
-    """Leaves the thread in a namespace of its own."""
-    from netlab.kernel import links
-    from netlab.kernel.port import VethEnd
-    from netlab.kernel.wire import open_socket, transact
-
-    libc.unshare(libc.CLONE_NEWNET)
-    doomed = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    libc.unshare(libc.CLONE_NEWNET)
-    held = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        with open_socket() as sock:
-            far, near = VethEnd("", "canary", "", 0, False), VethEnd("", "canary", "", 0, False)
-            request = links.new_veth(near, 16, held, far, 16, doomed)
-            for said in transact(sock, [request]):
-                raise OSError(said.errno, said.words)
-    finally:
-        os.close(doomed)
-        os.close(held)
-    until = time.monotonic() + SETTLE_DEADLINE
-    while os.path.exists("/proc/thread-self/net/dev") and _has_canary():
-        if time.monotonic() > until:
-            raise MachineLacks(
-                f"the kernel has not cleaned up its namespaces within {SETTLE_DEADLINE:.0f} s",
-                hint="the lab is down all the same; see dmesg",
-            )
-        time.sleep(0.002)
-
-
-def _has_canary() -> bool:
-    with open("/proc/thread-self/net/dev") as file:
-        return "canary" in file.read()
 
 
 def _devices(

@@ -12,6 +12,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 
 from netlab.kernel import libc
 
@@ -34,14 +35,20 @@ def mount_name(directory: str, name: str, fd: int) -> None:
 def take_name(directory: str, name: str) -> None:
     """Take the name away; the namespace lives on while anything holds it."""
     path = f"{directory}/{name}"
-    with suppress(FileNotFoundError):
+    while True:  # it may be mounted more than once
         try:
-            while True:  # it may be mounted more than once
-                libc.detach(path)
+            libc.detach(path)
         except OSError as problem:
             if problem.errno not in (errno.EINVAL, errno.ENOENT):  # EINVAL: nothing mounted there
                 raise
-        os.unlink(path)
+        try:
+            os.unlink(path)
+            return
+        except FileNotFoundError:
+            return
+        except OSError as problem:
+            if problem.errno != errno.EBUSY:
+                raise
 
 
 def take_unfinished(directory: str, name: str) -> None:
@@ -63,7 +70,9 @@ def inode_of(directory: str, name: str) -> int | None:
     return found.st_ino if found.st_dev == _nsfs() else 0
 
 
+@cache
 def _nsfs() -> int:
+    """The file system of namespaces, by its device number."""
     return os.stat("/proc/self/ns/net").st_dev
 
 

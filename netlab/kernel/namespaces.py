@@ -72,12 +72,14 @@ class Namespaces:
         known = [ns for ns in wanted if ns in self._inodes]
         ours = [ns for ns in known if self.is_ours(ns)]
         # where the name was taken by hand, a process may still hold the namespace
-        nameless = {inode(self._inodes[ns]): ns for ns in known if ns not in ours}
+        mine = set(ours)
+        nameless = {inode(self._inodes[ns]): ns for ns in known if ns not in mine}
         processes.end({inode(self._inodes[ns]) for ns in ours}, nameless)
-        for ns in ours:
+        for ns in ours:  # all at a stretch: once the kernel cleans up, each takes ten times as long
             names.take_name(self._directory, ns)
-        for ns in known:
+        for ns in nameless.values():
             names.take_unfinished(self._directory, ns)
+        for ns in known:
             self._let_go(ns)
 
     def is_ours(self, ns: str) -> bool:

@@ -6,12 +6,12 @@ import errno
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from functools import partial
+from functools import cached_property, partial
 from socket import socket
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from netlab.errors import UNWRITABLE, CommandFailed, KernelRefused, unwritable
-from netlab.kernel import addresses, baseline, enter, ethtool, links, programs, routes, tuntap
+from netlab.kernel import addresses, baseline, enter, ethtool, links, routes, tuntap
 from netlab.kernel.fresh import Stock, most_fresh, most_open, raise_limit
 from netlab.kernel.indexes import Indexes
 from netlab.kernel.namespaces import Namespaces
@@ -33,6 +33,9 @@ from netlab.kernel.queues import (
 )
 from netlab.kernel.wire import open_socket
 from netlab.kernel.worker import Job, Worker
+
+if TYPE_CHECKING:
+    from netlab.kernel.programs import Programs
 
 T = TypeVar("T")
 RunT = TypeVar("RunT", Nodes, Links, Names, Turn, Commands)
@@ -65,14 +68,22 @@ class NetlinkKernel:
         self._namespaces = Namespaces(netns, self._worker, stock)
         self._indexes = Indexes(self._namespaces, self._worker)
         self._inodes: dict[str, int] = {}
-        self._programs = programs.Programs(
-            lab, state, netns, self._worker, self._namespaces, lambda: self._should_stop()
-        )
+        self._lab, self._state = lab, state
         self._runs: list[Run] = []
         self._token: object = None
         self._naming: list[Job[None]] = []
         self._base: socket | None = None
         self._fresh: dict[str, str] = {}
+
+    @cached_property
+    def _programs(self) -> Programs:
+        """Loaded for labs that have processes only."""
+        from netlab.kernel.programs import Programs
+
+        names = self._namespaces
+        return Programs(
+            self._lab, self._state, self._netns, self._worker, names, lambda: self._should_stop()
+        )
 
     def close(self) -> None:
         if self._base is not None:
@@ -294,19 +305,23 @@ class NetlinkKernel:
         self._add("", lambda: _remove(f"{self._lab_dir}/hosts"))
 
     def start_supervisor(self, lab: str) -> None:
-        self._add("", self._programs.open)
+        self._add("", lambda: self._programs.open())
 
     def stop_supervisor(self, lab: str) -> None:
-        self._add("", self._programs.close)
+        self._add("", lambda: self._programs.close())
 
     def start_process(self, ns: str, name: str, spec: str, turn: int) -> None:
+        from netlab.kernel.programs import Wanted, parsed
+
         run = self._turn(turn, starts=True)
         node, inode = ns.partition(".")[2], self._inodes.get(ns, 0)
-        run.start.append(programs.Wanted(self._token, node, name, inode, programs.parsed(spec)))
+        run.start.append(Wanted(self._token, node, name, inode, parsed(spec)))
 
     def set_process(self, ns: str, name: str, spec: str) -> None:
+        from netlab.kernel.programs import parsed
+
         node = ns.partition(".")[2]
-        self._add("", lambda: self._programs.set(node, name, programs.parsed(spec)))
+        self._add("", lambda: self._programs.set(node, name, parsed(spec)))
 
     def stop_process(self, ns: str, name: str, turn: int, forget: bool = True) -> None:
         run = self._turn(turn, starts=False, forget=forget)
@@ -439,7 +454,7 @@ class NetlinkKernel:
         if run.take:
             self._all_named()
             try:
-                self._share(run.take, self._namespaces.take)
+                self._worker.call(lambda: self._namespaces.take(run.take))
             except OSError as problem:
                 raise refused(Op(run.token, _nothing), *_said(problem)) from problem
             except KernelRefused as problem:

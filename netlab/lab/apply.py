@@ -259,16 +259,22 @@ def _batches(kernel: Kernel, plan: Plan) -> Iterator[Plan]:
     What is taken down has its own batches: a new namespace may take over the name of an old one.
     So have commands: while they run, only they are in doubt.
     """
-    first, namespaces, most = 0, 0, min(MOST_NAMESPACES, kernel.most_namespaces())
+    first, made, touched, most = 0, 0, 0, min(MOST_NAMESPACES, kernel.most_namespaces())
     for place, step in enumerate(plan):
-        namespaces += step.subject.stage == Stage.NAMESPACE
+        made += _makes_namespace(step)
+        touched += step.subject.stage == Stage.NAMESPACE
         turns = place > first and plan[place - 1].after is None and step.after is not None
         begins = place > first and _runs(step) and not _runs(plan[place - 1])
-        if place - first >= BATCH or namespaces > most or (turns and namespaces) or begins:
+        if place - first >= BATCH or made > most or (turns and touched) or begins:
             yield plan[first:place]
-            first, namespaces = place, int(step.subject.stage == Stage.NAMESPACE)
+            first, made = place, int(_makes_namespace(step))
+            touched = int(step.subject.stage == Stage.NAMESPACE)
     if first < len(plan):
         yield plan[first:]
+
+
+def _makes_namespace(step: Step) -> bool:
+    return step.after is not None and step.after.stage == Stage.NAMESPACE
 
 
 def _runs(step: Step) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -89,11 +88,11 @@ class Ground:
 # reading
 
 
-def read(ground: Ground, lab: str) -> Journal | None:
+def read(ground: Ground, lab: str, *, for_down: bool = False) -> Journal | None:
     """What is known of a lab; None where there is none, or only what an earlier boot left."""
     raw = states.read_journal(ground.state, lab)
     try:
-        found = None if raw is None else journals.read(raw)
+        found = None if raw is None else journals.read(raw, for_down=for_down)
     except StateRefused as refusal:
         place = f"{ground.state}/{lab}"
         way_out = f"to be rid of it, `ip netns del` each {lab}.…, then remove {place}"
@@ -256,14 +255,14 @@ def _summary(found: Journal) -> Summary:
     return found.summary or Summary()
 
 
-def down(ground: Ground, lab: str, *, wait: bool = False) -> Done:
+def down(ground: Ground, lab: str) -> Done:
     """Take everything down that the journal knows of. Raises LabNotFound, and see ``up``."""
     start = time.perf_counter()
     known = states.read_journal(ground.state, lab)
     if known is None:
         _discard(ground, lab)
         raise LabNotFound(f"no lab {lab} is up", hint="`netlab ls` tells which are")
-    with writing(ground, lab, None) as (writer, found, kernel):
+    with writing(ground, lab, None, for_down=True) as (writer, found, kernel):
         if found is None:
             writer.remove()
             return Done(lab, Road(Inventory(), (), True), notes=(_why_nothing(known),))
@@ -277,8 +276,6 @@ def down(ground: Ground, lab: str, *, wait: bool = False) -> Done:
                 hint="`netlab down` again takes down the rest",
             )
         writer.remove()
-    if wait:
-        ground.machine.settle()
     road = Road(found.inventory, everything, False)
     return Done(lab, road, time.perf_counter() - start, (), _summary(found))
 
@@ -350,7 +347,7 @@ def _swept(ground: Ground, lab: str) -> str:
 
 @contextmanager
 def writing(
-    ground: Ground, lab: str, wanted: Wanted | None
+    ground: Ground, lab: str, wanted: Wanted | None, *, for_down: bool = False
 ) -> Iterator[tuple[Writer, Journal | None, Kernel]]:
     """Be the lab's writer: its journal, open; what it says; a kernel that owns its namespaces."""
     ground.machine.admit()
@@ -359,7 +356,7 @@ def writing(
             if directory is None:
                 raise LabNotFound(f"no lab {lab} is up", hint="`netlab ls` tells which are")
             with ground.machine.kernel(lab, ground.stop) as kernel:
-                yield from _opened(ground, lab, directory, wanted, kernel)
+                yield from _opened(ground, lab, directory, wanted, kernel, for_down)
     except OSError as problem:
         if problem.errno not in UNWRITABLE:
             raise
@@ -369,9 +366,14 @@ def writing(
 
 
 def _opened(
-    ground: Ground, lab: str, directory: str, wanted: Wanted | None, kernel: Kernel
+    ground: Ground,
+    lab: str,
+    directory: str,
+    wanted: Wanted | None,
+    kernel: Kernel,
+    for_down: bool,
 ) -> Iterator[tuple[Writer, Journal | None, Kernel]]:
-    found = read(ground, lab)
+    found = read(ground, lab, for_down=for_down)
     if found is None:
         _empty(directory)
     else:
@@ -388,6 +390,8 @@ def _opened(
 
 def _empty(directory: str) -> None:
     """Of the files of a lab that is no more; its lock is the directory itself."""
+    import shutil
+
     for entry in os.scandir(directory):
         if entry.is_dir(follow_symlinks=False):
             shutil.rmtree(entry.path)

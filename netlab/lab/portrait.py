@@ -12,6 +12,7 @@ from netlab.resources import Inventory, Resource
 from netlab.resources import process as program
 from netlab.resources.device import Device, ForwardingEntry, Namespace, Offload, Port, Tun, Veth
 from netlab.resources.entry import Command, Entry
+from netlab.resources.firewall import Firewall
 from netlab.resources.network import Address, Neighbour, Route, Routing, Rule, Sysctl
 
 
@@ -60,6 +61,8 @@ class Node:
     """In ip-route(8)'s words."""
     rules: list[str] = field(default_factory=list)
     neighbours: list[str] = field(default_factory=list)
+    nat: list[str] = field(default_factory=list)
+    """What is said under `nat:`, an item each."""
     sysctls: dict[str, str] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
     env: dict[str, str] = field(default_factory=dict)
@@ -158,6 +161,8 @@ class _Painter:
                 node.neighbours.append(resource.words.removeprefix("neighbour "))
             case ForwardingEntry():
                 node.neighbours.append(resource.words)
+            case Firewall():
+                node.nat += resource.entries
             case Sysctl():
                 node.sysctls[resource.name] = resource.value
             case Entry():

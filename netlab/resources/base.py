@@ -44,6 +44,8 @@ class Resource(ABC):
     """
 
     stage: ClassVar[Stage]
+    outlives: ClassVar[bool] = False
+    """Whether it has to be taken down by itself when all namespaces of the lab go."""
 
     @property
     @abstractmethod

@@ -22,6 +22,7 @@ class Namespace(Resource):
     """
 
     stage: ClassVar[Stage] = Stage.NAMESPACE
+    outlives: ClassVar[bool] = True
 
     name: str
     defaults: tuple[tuple[str, str], ...] = ()

@@ -15,6 +15,7 @@ class Hosts(Resource):
     """The lab's ``/etc/hosts``, one for all nodes."""
 
     stage: ClassVar[Stage] = Stage.LAB
+    outlives: ClassVar[bool] = True
 
     lab: str
     text: str
@@ -51,6 +52,7 @@ class Entry(Resource):
     """A node's own files, environment and resolver, seen by what is started in it from now on."""
 
     stage: ClassVar[Stage] = Stage.ENTRY
+    outlives: ClassVar[bool] = True
 
     home: str
     hosts: bool = True

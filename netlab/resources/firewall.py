@@ -1,4 +1,4 @@
-"""The nftables rules of a node, as the text that they were written in."""
+"""The nftables rules of a node, as the text that they were written in, and those of `nat:`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Text: TypeAlias = tuple[str, str]
 class Firewall(Resource):
     """All tables of a node: one transaction. The first of ``texts`` is read, it may include others.
 
-    Where the text stands in its file is no part of what it says: moved lines change nothing.
+    Where a text stands in its file is no part of what it says: moved lines change nothing.
     """
 
     stage: ClassVar[Stage] = Stage.FIREWALL
@@ -29,6 +29,12 @@ class Firewall(Resource):
     line: int = field(default=1, compare=False)
     """The line of the first text within its file, counted from 1."""
     indent: int = field(default=0, compare=False)
+    nat: Text = ("", "")
+    """The topology's file, and the table that `nat:` stands for; read behind the others."""
+    entries: tuple[str, ...] = ()
+    """What `nat:` says, for people."""
+    asked: tuple[tuple[int, int], ...] = field(default=(), compare=False)
+    """For each line of that table, line and column of what asks for it."""
 
     @property
     def ns(self) -> str:
@@ -48,7 +54,13 @@ class Firewall(Resource):
 
     @property
     def words(self) -> str:
-        return "nftables rules"
+        rules = ["nftables rules"] if self.texts else []
+        nat = [f"nat: {', '.join(self.entries)}"] if self.entries else []
+        return "; ".join([*rules, *nat])
+
+    @property
+    def title(self) -> str:
+        return "nftables rules" if self.texts else "nat"
 
     def create(self, kernel: Kernel) -> None:
         kernel.set_rules(self.home, "", self.spec)
@@ -65,11 +77,17 @@ class Firewall(Resource):
 
     def changes(self, before: Resource) -> str:
         assert isinstance(before, Firewall)
-        old = {line for _, text in before.texts for line in text.splitlines()}
-        new = {line for _, text in self.texts for line in text.splitlines()}
+        old, new = before._lines, self._lines
         return f"lines: {len(new - old)} added, {len(old - new)} removed"
+
+    @property
+    def _lines(self) -> set[str]:
+        return {line for _, text in (*self.texts, self.nat) for line in text.splitlines()}
 
     @property
     def spec(self) -> str:
         """For ``Kernel.set_rules``."""
-        return json.dumps({"texts": self.texts, "line": self.line, "indent": self.indent})
+        file, text = self.nat
+        own = [{"file": file, "text": text, "asked": self.asked}] if text else []
+        written = {"texts": self.texts, "line": self.line, "indent": self.indent}
+        return json.dumps(written | {"own": own})

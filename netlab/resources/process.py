@@ -16,6 +16,7 @@ class Supervisor(Resource):
     """Starts the lab's processes, restarts them, bounds their logs; only where there are any."""
 
     stage: ClassVar[Stage] = Stage.LAB
+    outlives: ClassVar[bool] = True
 
     lab: str
 
@@ -43,6 +44,7 @@ class Process(Resource):
     """A program of a node. ``sees`` tells apart what its files and environment were."""
 
     stage: ClassVar[Stage] = Stage.PROCESS
+    outlives: ClassVar[bool] = True
 
     home: str
     name: str

@@ -21,6 +21,11 @@ def parse(raw: list[Any]) -> Resource:
     return _classes()[raw[0]](*map(_frozen, raw[1:]))
 
 
+def outlives(raw: list[Any]) -> bool:
+    """Of what ``dump`` wrote, without making it; see ``Resource``."""
+    return _classes()[raw[0]].outlives
+
+
 def _frozen(value: Any) -> Any:
     return tuple(map(_frozen, value)) if isinstance(value, list) else value
 

@@ -10,9 +10,9 @@ import pytest
 from netlab.errors import StateRefused
 from netlab.lab.apply import clearing
 from netlab.lab.glance import Header, Summary, summary_of
-from netlab.lab.journal import Writer, reached, read
+from netlab.lab.journal import Journal, Writer, reached, read
 from netlab.plan.diff import Plan, Step, diff
-from netlab.resources import Inventory, wire
+from netlab.resources import Inventory, Resource, wire
 from netlab.resources.device import Namespace, Veth
 from netlab.resources.firewall import Firewall
 from netlab.resources.network import Address, Route
@@ -93,6 +93,23 @@ def test_what_it_knows_at_its_end(tmp_path: Path) -> None:
     assert found.summary is None
     assert found.inventory == standing[-1]
     assert found.inodes["l.2"] == len(plan) - left
+
+
+def test_for_down_it_tells_all_that_has_to_be_taken_down(tmp_path: Path) -> None:
+    history(tmp_path)
+    lines = written(tmp_path).splitlines(keepends=True)
+    for count in range(2, len(lines) + 1):
+        whole, short = read(b"".join(lines[:count])), read(b"".join(lines[:count]), for_down=True)
+        assert whole and short
+        assert (short.header, short.inodes, short.summary) == (
+            whole.header, whole.inodes, whole.summary,
+        )  # fmt: skip
+        assert _way_to_nothing(short) == _way_to_nothing(whole) != []
+
+
+def _way_to_nothing(found: Journal) -> list[Resource]:
+    doubtful = () if found.summary else found.doubtful
+    return [s.subject for s in clearing(found.inventory, doubtful, found.inventory)[0]]
 
 
 def test_a_torn_last_line_is_cut_off_before_more_is_written(tmp_path: Path) -> None:

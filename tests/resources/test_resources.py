@@ -47,6 +47,12 @@ def test_needs_lie_in_an_earlier_stage_or_earlier_in_the_same(name: str) -> None
         there.update(resource.provides)
 
 
+@pytest.mark.parametrize("name", LABS)
+def test_what_outlives_its_namespace_is_what_falls_with_nothing(name: str) -> None:
+    for resource in inventory(LABS[name]).values():
+        assert resource.outlives == (not resource.falls_with), resource
+
+
 def test_what_a_route_stands_on_does_not_make_it_another_one() -> None:
     same = Route(OUT.home, OUT.to, OUT.hops)
     assert (same == OUT, hash(same) == hash(OUT)) == (True, True)
