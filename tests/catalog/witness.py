@@ -48,6 +48,25 @@ class Lab:
         shown = netlab("show", self.name, node, "--json").json
         return next(str(i["mac"]) for i in shown["interfaces"] if i["name"] == interface)
 
+    def counted(self, node: str) -> dict[str, int]:
+        """Packets by the comments of the node's rules, as `netlab show --rules` tells them."""
+        rules = netlab("show", self.name, node, "--rules", "--json").json["rules"]
+        commented = ((re.search(r'comment "(.*)"', rule["text"]), rule) for rule in rules)
+        return {said[1]: rule["packets"] for said, rule in commented if said}
+
+    def connections(self, node: str) -> list[dict[str, Any]]:
+        """As `netlab conntrack` tells them."""
+        (only,) = netlab("conntrack", self.name, node, "--json").json["nodes"]
+        found: list[dict[str, Any]] = only["connections"]
+        return found
+
+    @contextmanager
+    def python(self, node: str, code: str, *words: str, until: str) -> Iterator[Watched]:
+        """A Python program in a node; ended by SIGTERM. What it has said so far can be read."""
+        command = [*NETLAB, "exec", self.name, node, "--", "python3", "-c", code, *words]
+        with started(command, until=until) as output:
+            yield lambda text: [line for line in output() if text in line]
+
     def told_commands(self) -> list[list[str]]:
         """The `netlab exec …` lines of the lab's description, as words, for this lab's name."""
         described = netlab("show", self.name, "--json").json["description"]

@@ -1,0 +1,102 @@
+"""What the labs that filter say of themselves, checked; see ``claims``."""
+
+from __future__ import annotations
+
+from tests.catalog.witness import Lab
+from tests.live.world import done, eventually, inside
+
+UDP_ERROR = """
+import socket
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.connect(("203.0.113.2", 9999))
+sock.settimeout(5)
+sock.send(b"x")
+try:
+    sock.recv(1)
+except ConnectionRefusedError:
+    print("refused")
+"""
+
+FORGED_ERROR = """
+import socket, struct
+quoted = struct.pack("!BBHHHBBH4s4sHHI", 69, 0, 28, 0, 0, 64, 17, 0,
+    socket.inet_aton("192.168.1.2"), socket.inet_aton("203.0.113.2"), 4444, 4444, 8 << 16)
+head = struct.pack("!BBHI", 3, 3, 0, 0)
+total = sum(struct.unpack(f"!{len(head + quoted) // 2}H", head + quoted))
+total = (total & 65535) + (total >> 16)
+head = struct.pack("!BBHI", 3, 3, ~(total + (total >> 16)) & 65535, 0)
+socket.socket(socket.AF_INET, socket.SOCK_RAW, 1).sendto(head + quoted, ("192.168.1.2", 0))
+"""
+"""Port unreachable, about a datagram that nobody sent."""
+
+ECHO_SERVER = """
+import socket
+with socket.create_server(("", 7000)) as door:
+    print("open", flush=True)
+    while True:
+        guest, _ = door.accept()
+        while data := guest.recv(99):
+            guest.sendall(data)
+"""
+
+ECHO_CLIENT = """
+import socket, time
+with socket.create_connection(("203.0.113.2", 7000), 5) as sock:
+    sock.settimeout(0.1)
+    while True:
+        sock.sendall(b"x")
+        try:
+            sock.recv(99) and print("answered", flush=True)
+        except TimeoutError:
+            print("silence", flush=True)
+        time.sleep(0.05)
+"""
+
+
+def stateful(lab: Lab) -> None:
+    """alice ── fw ── web"""
+    assert lab.pings("alice", "web", "-c3", "-i0.2")
+    assert _states(lab) == {"new: alice begins": 1, "established": 5}
+    assert inside(lab.name, "alice", "python3", "-c", UDP_ERROR).out == "refused\n"
+    assert _states(lab) == {"new: alice begins": 2, "established": 5, "related": 1}
+    with lab.watched("alice", "eth0", "icmp") as seen:
+        assert inside(lab.name, "web", "python3", "-c", FORGED_ERROR).code == 0
+        assert not lab.pings("web", "alice", "-W1")
+        assert seen("ICMP") == []
+    assert _states(lab) == {
+        "new: alice begins": 2, "established": 5, "related": 1, "invalid": 1, "new: web begins": 1,
+    }  # fmt: skip
+    log = "import socket; socket.socket(2, 2).sendto(b'x', ('203.0.113.2', 514))"
+    assert inside(lab.name, "alice", "python3", "-c", log).code == 0
+    eventually(lambda: (_states(lab)["untracked"], _states(lab)["invalid"]) == (1, 2))
+    assert {c["original"]["destination"]["port"] for c in lab.connections("fw")} == {None, 9999}
+    _forgotten_connection(lab)
+
+
+def _states(lab: Lab) -> dict[str, int]:
+    """By the comments of fw's rules, what they explain left out; only those that have counted."""
+    counts = {text if "begins" in text and text[:3] == "new" else text.partition(":")[0]: n
+              for text, n in lab.counted("fw").items()}  # fmt: skip
+    return {state: count for state, count in counts.items() if count}
+
+
+def _forgotten_connection(lab: Lab) -> None:
+    with (
+        lab.python("web", ECHO_SERVER, until="open"),
+        lab.python("alice", ECHO_CLIENT, until="answered") as said,
+    ):
+        assert _tcp_states(lab) == ["ESTABLISHED"]
+        before = _states(lab)["invalid"]
+        done("conntrack", lab.name, "fw", "--flush")
+        eventually(lambda: _states(lab)["invalid"] > before and said("silence"))
+        answered, silences = len(said("answered")), len(said("silence"))
+        eventually(lambda: len(said("silence")) > silences + 3)
+        assert len(said("answered")) == answered
+        assert _tcp_states(lab) == []
+        loose = ("sysctl", "-w", "net.netfilter.nf_conntrack_tcp_loose=1")
+        assert inside(lab.name, "fw", *loose).code == 0
+        eventually(lambda: len(said("answered")) > answered)
+
+
+def _tcp_states(lab: Lab) -> list[str]:
+    return [c["state"] for c in lab.connections("fw") if c["protocol"] == "tcp"]
