@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from netlab.links import LinkKind
     from netlab.model.load import Loaded
     from netlab.nodes import NodeKind
+    from netlab.plan.check import Finding
     from netlab.plan.compile import Compiled
 
 
@@ -83,14 +84,15 @@ def read(file: str, told: Callable[[object], object] = lambda data: None) -> Rea
     topology = loaded.topology
     if topology is None:
         raise TopologyError(file, tuple(problems))
-    around = Around(file, os.path.dirname(os.path.abspath(file)), loaded.text_place, _rule_text)
+    directory = os.path.dirname(os.path.abspath(file))
+    around = Around(file, directory, loaded.text_place, loaded.place, _rule_text)
     compiled = compile_topology(topology, kinds, around)
     problems += (
         Problem(m.line, m.column, spelt(m.path), m.message, m.hint, m.file)
         for m in compiled.misruled
     )
     for finding in check(topology, compiled, kinds.devices):
-        if not _is_doubtful(finding.path, loaded):
+        if not _is_doubtful(finding, loaded):
             problems.append(loaded.problem(finding.path, finding.message, finding.hint))
     if problems:
         raise TopologyError(file, tuple(problems))
@@ -112,9 +114,11 @@ def _rule_text(path: str) -> str:
         return file.read(MOST_RULES + 1)
 
 
-def _is_doubtful(path: tuple[str | int, ...], loaded: Loaded) -> bool:
+def _is_doubtful(finding: Finding, loaded: Loaded) -> bool:
     """A node that could not be read says nothing about itself, so nothing more is said of it."""
-    return len(path) > 1 and path[0] == "nodes" and path[1] in loaded.doubtful
+    path = finding.path
+    is_of_it = len(path) > 1 and path[0] == "nodes" and path[1] in loaded.doubtful
+    return is_of_it or finding.about in loaded.doubtful
 
 
 def _text(file: str) -> bytes:

@@ -21,6 +21,12 @@ def tables(script: s.Script) -> list[TableName]:
     return list(dict.fromkeys(_name(c) for c in _commands(script.lines) if c.table))
 
 
+def mentions(script: s.Script, name: TableName) -> list[Place]:
+    """Where a script speaks of a table."""
+    found = (line.at for line in _commands(script.lines) if _name(line) == name)
+    return [script.sources.place(at) for at in found]
+
+
 def only(script: s.Script, names: set[TableName]) -> s.Script:
     """The part that concerns some tables, with all definitions."""
     lines: list[s.Line] = []

@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from netlab.errors import KernelRefused, MachineLacks
 from netlab.firewall.listing import list_rules
-from netlab.firewall.parse import no_includes, parse
+from netlab.firewall.parse import no_includes, parse_all
 from netlab.firewall.problems import Uncovered
 from netlab.firewall.show import rule as rule_text
 from netlab.firewall.show import show
@@ -86,15 +86,15 @@ def _script(spec: str) -> Script:
     if not spec:
         return Script(())
     wanted = json.loads(spec)
-    (file, first), *others = (tuple(text) for text in wanted["texts"])
-    beside = dict(others)
-    base = "" if os.path.isabs(file) else os.path.dirname(file)
+    first, beside = wanted["texts"][:1], dict(wanted["texts"][1:])
+    written = [Source(name, text, wanted["line"], wanted["indent"]) for name, text in first]
+    base = "".join(os.path.dirname(s.file) for s in written if not os.path.isabs(s.file))
 
     def read(path: str) -> Source:
         name = os.path.normpath(os.path.join(base, path))
         return Source(name, beside[name]) if name in beside else no_includes(path)
 
-    return parse(first, file, line=wanted["line"], indent=wanted["indent"], read=read)
+    return parse_all([*written, *(Source(**own) for own in wanted["own"])], read)
 
 
 def _socket() -> socket.socket:

@@ -17,16 +17,19 @@ from pydantic import (
 )
 
 from netlab.model.firewall import RuleFile
+from netlab.model.nat import Nat
 from netlab.model.processes import Process, ProcessName, Variable
 from netlab.model.words import (
     ACidr,
     AnIP,
     APrefix,
+    AServer,
     FilePath,
     InterfaceName,
     LabName,
     Mac,
     NodeName,
+    Word,
 )
 
 
@@ -258,9 +261,9 @@ class Neighbour(Frozen):
 class Resolver(Frozen):
     """A node's /etc/resolv.conf."""
 
-    nameservers: tuple[AnIP, ...] = Field((), description="Name servers, asked in this order.")
-    search: tuple[str, ...] = Field((), description="Domains to append to short names.")
-    options: tuple[str, ...] = Field((), description="resolv.conf(5) options, as `ndots:1`.")
+    nameservers: tuple[AServer, ...] = Field((), description="Name servers, asked in this order.")
+    search: tuple[Word, ...] = Field((), description="Domains to append to short names.")
+    options: tuple[Word, ...] = Field((), description="resolv.conf(5) options, as `ndots:1`.")
 
 
 class File(Frozen):
@@ -310,6 +313,9 @@ class Node(Frozen):
     ) = Field(
         None,
         description="Rules in nft syntax: a text, or `{file: gw.nft}` beside the topology.",
+    )
+    nat: Nat = Field(
+        Nat(), description="Translation of addresses, for the everyday cases; `nftables` is for all others."
     )
     processes: dict[ProcessName, Process] = Field(
         {}, description="Programs that run as long as the lab is up, by name."

@@ -17,6 +17,8 @@ class Around:
     directory: str = ""
     place: Callable[[Path], tuple[int, int]] = lambda path: (1, 0)
     """Of a text within the file: its first line, counted from 1, and how far it is indented."""
+    where: Callable[[Path], tuple[int, int]] = lambda path: (1, 1)
+    """Line and column of anything within the file, counted from 1."""
     read: Callable[[str], str] = lambda path: ""
     """A file by its path; raises OSError."""
 

@@ -31,6 +31,8 @@ class Finding:
     path: Path
     message: str
     hint: str = ""
+    about: str = ""
+    """Another node that it speaks of, or ""."""
 
 
 def check(
@@ -45,6 +47,7 @@ def check(
         yield from _sysctls(node, site)
     for path, message, hint in wrong_order(topology):
         yield Finding(path, message, hint)
+    yield from (Finding(*wrong) for wrong in compiled.untranslated)
     yield from _segments(wiring)
     for name, site in wiring.sites.items():
         yield from _interfaces(topology.nodes[name], site)

@@ -9,11 +9,13 @@ from typing import Protocol
 from netlab.devices import DeviceKind
 from netlab.links import LinkKind
 from netlab.model.growing import growing
+from netlab.model.nat import Nat
 from netlab.model.site import Nic, Path
 from netlab.model.topology import Topology
 from netlab.nodes import NodeKind
 from netlab.nodes.host import destination
 from netlab.plan.around import Around, Misruled
+from netlab.plan.nat_names import Wrong
 from netlab.plan.processes import processes
 from netlab.plan.routing import Attachment, routes
 from netlab.plan.wiring import Wiring, wire
@@ -45,6 +47,8 @@ class Compiled:
     """What is asked for again: where, where first, and what."""
     misruled: tuple[Misruled, ...] = ()
     """What is wrong with nftables rules."""
+    untranslated: tuple[Wrong, ...] = ()
+    """What is wrong with `nat:`."""
 
 
 @growing()
@@ -55,7 +59,8 @@ def compile_topology(
     around = around or Around()
     wiring = wire(topology, kinds.nodes, kinds.devices)
     misruled: list[Misruled] = []
-    placed = list(_resources(topology, kinds, wiring, around, misruled))
+    untranslated: list[Wrong] = []
+    placed = list(_resources(topology, kinds, wiring, around, misruled, untranslated))
     first: dict[Key, Placed] = {}
     twice = []
     for path, resource in placed:
@@ -65,7 +70,9 @@ def compile_topology(
             twice.append((other[0], one[0], other[1].words))
     origins = {key: path for key, (path, _) in first.items()}
     inventory = Inventory(r for _, r in placed)
-    return Compiled(inventory, origins, wiring, tuple(twice), tuple(misruled))
+    return Compiled(
+        inventory, origins, wiring, tuple(twice), tuple(misruled), tuple(untranslated)
+    )
 
 
 def _place(placed: Placed) -> list[tuple[int, str]]:
@@ -79,6 +86,7 @@ def _resources(
     wiring: Wiring,
     around: Around,
     misruled: list[Misruled],
+    untranslated: list[Wrong],
 ) -> Iterator[Placed]:
     for name, node in topology.nodes.items():
         yield from kinds.nodes[node.kind].resources(node, wiring.sites[name])
@@ -92,10 +100,11 @@ def _resources(
         yield ("nodes",), Hosts(topology.name, hosts_text(wiring))
     if topology.routing == "static":
         yield from _static(topology, kinds.nodes, wiring)
-    if any(node.nftables is not None for node in topology.nodes.values()):
+    if any(node.nftables is not None or node.nat != Nat() for node in topology.nodes.values()):
         from netlab.plan.firewall import Firewalls  # the compiler takes 50 ms to load
 
-        yield from Firewalls(misruled).resources(topology, wiring, around)
+        found = Firewalls(kinds.nodes, misruled, untranslated)
+        yield from found.resources(topology, wiring, around)
     yield from processes(topology, around.directory)
 
 

@@ -1,4 +1,4 @@
-"""The nftables rules of a topology: read with all that they include, and checked."""
+"""The nftables rules of a topology, those of `nat:` too: read with what they include, checked."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from netlab.firewall.compile import compile_script
-from netlab.firewall.parse import parse
-from netlab.firewall.problems import RulesetError, Uncovered
+from netlab.firewall.parse import parse_all
+from netlab.firewall.problems import RuleProblem, RulesetError, Uncovered
 from netlab.firewall.sources import Source
+from netlab.firewall.swap import mentions
+from netlab.firewall.syntax import Script
 from netlab.model.firewall import RuleFile
 from netlab.model.site import Path, Site
-from netlab.model.topology import Topology
+from netlab.model.topology import Node, Topology
+from netlab.nodes import NodeKind
 from netlab.plan.around import Around, Misruled
+from netlab.plan.nat import TABLE, Translation, translation
+from netlab.plan.nat_names import Wrong
 from netlab.plan.wiring import Wiring
 from netlab.resources.base import Placed, device_key
 from netlab.resources.firewall import Firewall
@@ -25,31 +30,38 @@ FIRST_INDEX = 16
 class Firewalls:
     """What was found on the way."""
 
+    kinds: Mapping[str, NodeKind]
     wrong: list[Misruled]
+    untranslated: list[Wrong]
 
     def resources(self, topology: Topology, wiring: Wiring, around: Around) -> Iterator[Placed]:
         for name, node in topology.nodes.items():
-            if node.nftables is not None:
-                path: Path = ("nodes", name, "nftables")
-                found = self._one(node.nftables, path, wiring.sites[name], around)
-                if found is not None:
-                    yield path, found
+            site = wiring.sites[name]
+            nat = translation(node, self.kinds[node.kind], site, wiring.sites)
+            self.untranslated += nat.wrong
+            if node.nftables is None and not nat.text:
+                continue
+            path: Path = (*site.path, "nat" if node.nftables is None else "nftables")
+            found = self._one(node, nat, path, site, around)
+            if found is not None:
+                yield path, found
 
     def _one(
-        self, written: str | RuleFile, path: Path, site: Site, around: Around
+        self, node: Node, nat: Translation, path: Path, site: Site, around: Around
     ) -> Firewall | None:
         try:
-            first = _first(written, path, around)
+            written = [] if node.nftables is None else [_first(node.nftables, path, around)]
         except (OSError, ValueError) as problem:
             line, column = around.place((*path, "file"))
             self.wrong.append(Misruled("", line, column + 1, path, _why(problem), ""))
             return None
-        reader = _Reader(around, [(first.file, first.text)])
+        asked = tuple(around.where(path) for path in nat.asked)
+        made = [Source(around.file, nat.text, asked=asked)] if nat.text else []
+        reader = _Reader(around, [(text.file, text.text) for text in written])
         links = _Noted({nic.name: n for n, nic in enumerate(site.nics, FIRST_INDEX)} | {"lo": 1})
         try:
-            script = parse(
-                first.text, first.file, line=first.line, indent=first.indent, read=reader.read
-            )
+            script = parse_all([*written, *made], reader.read)
+            _leave_alone(script, len(made))
             compile_script(script, links=links)
         except Uncovered:
             pass  # libnftables may know it: the kernel room asks, and says which package it takes
@@ -59,7 +71,23 @@ class Firewalls:
                 self.wrong.append(Misruled(file, place.line, place.column, path, message, hint))
             return None
         over = tuple(device_key(site.ns, name) for name in sorted(links.asked))
-        return Firewall(site.ns, tuple(reader.texts), over, first.line, first.indent)
+        line, indent = (written[0].line, written[0].indent) if written else (1, 0)
+        text = (around.file, nat.text) if made else ("", "")
+        return Firewall(
+            site.ns, tuple(reader.texts), over, line, indent, text, nat.words, asked
+        )
+
+
+def _leave_alone(script: Script, made: int) -> None:
+    """The table of `nat:`, which is the last ``made`` to be spoken of, is netlab's own.
+
+    Raises RulesetError.
+    """
+    places = mentions(script, TABLE)
+    if made and len(places) > made:
+        message = f"the table {' '.join(TABLE)} is what `nat:` makes"
+        problems = (RuleProblem(p, message, "use another name") for p in places[:-made])
+        raise RulesetError(tuple(problems))
 
 
 def _first(written: str | RuleFile, path: Path, around: Around) -> Source:

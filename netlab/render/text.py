@@ -129,6 +129,7 @@ class TextRenderer:
         self._list("routes", node.routes)
         self._list("rules", node.rules)
         self._list("neighbours", node.neighbours)
+        self._list("nat", node.nat)
         self._list("sysctls", [f"{k} = {v}" for k, v in node.sysctls.items()])
         self._list("files", node.files)
         self._list("environment", [f"{k}={v}" for k, v in node.env.items()])
@@ -395,6 +396,7 @@ def _brief(node: Node) -> str:
         elif i.bridge:
             parts.append(i.name)
     ports_only = not node.processes and all(" " not in part for part in parts)
+    parts += node.nat
     for p in node.processes:
         listens = p.state == "running" and p.ready.startswith(("tcp", "udp", "unix"))
         parts.append(f"{p.name} ready on {p.ready}" if listens else f"{p.name} {p.state}")

@@ -16,7 +16,8 @@ nodes:
     routes: [{to: default, via: 10.0.0.2}]
     rules: [{from: 10.0.0.0/24, table: 100, priority: 1000}]
     neighbours: [{to: 10.0.0.9, mac: "02:00:00:00:00:09", dev: eth0}]
-    sysctls: {net.ipv4.ip_default_ttl: 63}
+    sysctls: {net.ipv4.ip_default_ttl: 63, net.ipv4.ip_forward: 1}
+    nat: {masquerade: eth0}
     files: {/etc/motd: hello}
     env: {LANG: C.UTF-8}
     exec: ["true"]

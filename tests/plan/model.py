@@ -256,6 +256,13 @@ class ModelKernel:
     def reset_sysctl(self, ns: str, name: str, otherwise: str = "") -> None:
         self._drop(("sysctl", ns, name))
 
+    def set_rules(self, ns: str, before: str, after: str) -> None:
+        if self.held.get(("rules", ns), "") != before:
+            self._refuse(f"the rules of {ns} are not those that are to be changed")
+        self._drop(("rules", ns))
+        if after:
+            self._add(("rules", ns), after, ("ns", ns))
+
     # what a process in a node sees
 
     def write_entry(self, ns: str, entry: str) -> None:
