@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from tests.catalog.witness import Lab
-from tests.live.world import done, eventually, inside
+from contextlib import AbstractContextManager
+from typing import Any
+
+from tests.catalog.witness import Lab, started
+from tests.live.world import NETLAB, done, eventually, inside
 
 UDP_ERROR = """
 import socket
@@ -100,3 +103,45 @@ def _forgotten_connection(lab: Lab) -> None:
 
 def _tcp_states(lab: Lab) -> list[str]:
     return [c["state"] for c in lab.connections("fw") if c["protocol"] == "tcp"]
+
+
+def syn_flood(lab: Lab) -> None:
+    """client, attacker ── net ── fw ── server"""
+    assert _fetches(lab)
+    assert lab.counted("server") == {"SYNs to 80": 1, "SYNs to 8080": 0}
+    with _flood(lab, "198.18.0.0/15", 80, 100_000, until="flooding"):
+        eventually(lambda: lab.counted("fw")["SYNs for the proxy"] > 1000)
+        before = lab.counted("fw")["SYNs for the proxy"]
+        assert _fetches(lab)
+        assert lab.counted("fw")["SYNs for the proxy"] > before + 100
+    assert lab.counted("server")["SYNs to 80"] == 2
+    assert _strangers(lab) == set()
+    assert lab.counted("fw")["too many from one address"] == 0
+    with _flood(lab, "198.18.0.7", 80, 2000, until="sent"):
+        assert 1000 < lab.counted("fw")["too many from one address"] < 2000
+    assert _fetches(lab)
+    with _flood(lab, "198.18.0.0/15", 8080, 500, until="sent"):
+        eventually(lambda: lab.counted("server") == {"SYNs to 80": 3, "SYNs to 8080": 500})
+    assert _strangers(lab) == {8080}
+
+
+def _fetches(lab: Lab) -> bool:
+    fetch = ("busybox", "wget", "-qO-", "http://192.0.2.80/")
+    return "<title>Directory listing" in inside(lab.name, "client", *fetch).out
+
+
+def _flood(lab: Lab, source: str, port: int, count: int, until: str) -> AbstractContextManager[Any]:
+    """As the description says it, with other numbers."""
+    (told,) = (words for words in lab.told_commands() if "python3" in words)
+    at = told.index("198.18.0.0/15")
+    words = [*told[:at], source, "192.0.2.80", str(port), str(count)]
+    return started([*NETLAB, *words], until=until)
+
+
+def _strangers(lab: Lab) -> set[int]:
+    """The ports at which fw remembers somebody who never answered."""
+    return {
+        int(c["original"]["destination"]["port"]) for c in lab.connections("fw")
+        if c["original"]["source"]["address"].startswith("198.1")
+        and not c["original"]["source"]["node"]
+    }  # fmt: skip
