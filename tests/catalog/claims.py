@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.catalog.filters import stateful, syn_flood
+from tests.catalog.filters import FILTERS
 from tests.catalog.witness import Lab, started
 from tests.live.world import NETLAB, done, eventually, inside, ip, netlab, tool
 
@@ -302,7 +302,7 @@ Claim = Callable[[Lab], None]
 CLAIMS: Mapping[str, Claim] = {
     claim.__name__.replace("_", "-"): claim
     for claim in (
-        container_bridge, dhcp_dns, dual_stack, lan, ospf, pmtu, policy_routing, proxy_arp, ring,
-        slaac, stateful, syn_flood, tap_switch, tun_vpn, two_hosts, two_lans, vxlan_overlay, web,
+        *FILTERS, container_bridge, dhcp_dns, dual_stack, lan, ospf, pmtu, policy_routing, proxy_arp, ring,
+        slaac, tap_switch, tun_vpn, two_hosts, two_lans, vxlan_overlay, web,
     )
 }  # fmt: skip

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from tests.catalog.witness import Lab, started
-from tests.live.world import NETLAB, done, eventually, inside
+from tests.live.world import NETLAB, done, eventually, inside, tool
 
 UDP_ERROR = """
 import socket
@@ -145,3 +145,60 @@ def _strangers(lab: Lab) -> set[int]:
         if c["original"]["source"]["address"].startswith("198.1")
         and not c["original"]["source"]["node"]
     }  # fmt: skip
+
+
+FORGED_ARP = """
+import socket, sys
+sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+sock.bind(("eth0", 0))
+own, alice = sock.getsockname()[4], bytes.fromhex(sys.argv[1].replace(":", ""))
+reply = bytes.fromhex("0806" "0001" "0800" "06" "04" "0002")
+for _ in range(3):
+    sock.send(alice + own + reply + own + bytes([10, 0, 0, 3]) + alice + bytes([10, 0, 0, 1]))
+"""
+"""To alice: 10.0.0.3, which is carol, has the sender's MAC."""
+
+
+def bridge_filter(lab: Lab) -> None:
+    """alice, bob, carol, guest1, guest2, mallory ── sw"""
+    assert [lab.tcp("alice", "10.0.0.3", port) for port in (80, 81)] == ["connected", "silence"]
+    assert lab.tcp("alice", "10.0.0.2", 81) == "refused"
+    assert lab.counted("sw")["by IP and TCP"] >= 1
+    assert lab.tcp("carol", "10.0.0.3", 81) == "refused"
+    assert not lab.pings("guest1", "guest2", "-W1") and not lab.pings("guest2", "guest1", "-W1")
+    assert all(lab.pings(guest, to) for guest in ("guest1", "guest2") for to in ("alice", "carol"))
+    _mac_of_mallory(lab)
+    _traffic_of_carol(lab)
+
+
+def _mac_of_mallory(lab: Lab) -> None:
+    def is_heard_as(mac: str) -> bool:
+        tool("ip", "-n", lab.ns("mallory"), "link", "set", "eth0", "address", mac)
+        return lab.pings("mallory", "carol", "-W1")
+
+    known = lab.mac("mallory", "eth0")
+    assert is_heard_as(known)
+    assert lab.counted("sw")["by MAC"] == 0
+    assert not is_heard_as("02:00:00:00:00:99")
+    assert lab.counted("sw")["by MAC"] > 0
+    assert is_heard_as(known)
+
+
+def _traffic_of_carol(lab: Lab) -> None:
+    locks = ("sysctl", "-w", "net.ipv4.neigh.eth0.locktime=0")
+    assert inside(lab.name, "alice", *locks).code == 0  # else what is new is not heard for a second
+    assert lab.pings("alice", "carol")
+    assert lab.neighbours("alice")["10.0.0.3"] == lab.mac("carol", "eth0")
+    forge = ("python3", "-c", FORGED_ARP, lab.mac("alice", "eth0"))
+    assert inside(lab.name, "mallory", *forge).code == 0
+    assert lab.counted("sw")["by ARP"] == 3
+    assert lab.neighbours("alice")["10.0.0.3"] == lab.mac("carol", "eth0")
+    assert inside(lab.name, "bob", *forge).code == 0
+    assert lab.neighbours("alice")["10.0.0.3"] == lab.mac("bob", "eth0")
+    with lab.watched("bob", "eth0", "icmp") as seen:
+        assert not lab.pings("alice", "carol", "-W1")
+        eventually(lambda: seen("10.0.0.1 > 10.0.0.3: ICMP echo request"))
+    assert lab.counted("sw")["by ARP"] == 3
+
+
+FILTERS = (bridge_filter, stateful, syn_flood)

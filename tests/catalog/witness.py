@@ -16,6 +16,17 @@ from tests.live.world import NETLAB, ROOT, eventually, inside, ip, netlab
 Watched = Callable[[str], list[str]]
 """The lines of a capture so far that hold a text."""
 
+CONNECT = """
+import socket, sys
+try:
+    socket.create_connection((sys.argv[1], int(sys.argv[2])), 1).close()
+    print("connected")
+except ConnectionRefusedError:
+    print("refused")
+except TimeoutError:
+    print("silence")
+"""
+
 
 @dataclass(frozen=True)
 class Lab:
@@ -31,6 +42,10 @@ class Lab:
 
     def ping_says(self, node: str, to: str, *options: str) -> str:
         return inside(self.name, node, "ping", *_ping(options), to).out
+
+    def tcp(self, node: str, to: str, port: int) -> str:
+        """How a connection ends: `connected`, `refused`, or `silence` for a second."""
+        return inside(self.name, node, "python3", "-c", CONNECT, to, str(port)).out.strip()
 
     def neighbours(self, node: str) -> dict[str, str]:
         return {n["dst"]: n.get("lladdr", "") for n in ip(self.ns(node), "neigh")}
