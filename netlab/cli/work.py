@@ -85,13 +85,15 @@ def read(file: str, told: Callable[[object], object] = lambda data: None) -> Rea
     if topology is None:
         raise TopologyError(file, tuple(problems))
     directory = os.path.dirname(os.path.abspath(file))
-    around = Around(file, directory, loaded.text_place, loaded.place, _rule_text)
+    around = Around(
+        file, directory, loaded.text_place, loaded.place, _rule_text, _unshowable
+    )
     compiled = compile_topology(topology, kinds, around)
     problems += (
         Problem(m.line, m.column, spelt(m.path), m.message, m.hint, m.file)
         for m in compiled.misruled
     )
-    for finding in check(topology, compiled, kinds.devices):
+    for finding in check(topology, compiled, kinds.devices, around):
         if not _is_doubtful(finding, loaded):
             problems.append(loaded.problem(finding.path, finding.message, finding.hint))
     if problems:
@@ -112,6 +114,12 @@ def _rule_text(path: str) -> str:
     """Raises OSError, ValueError."""
     with open(path, encoding="utf-8") as file:
         return file.read(MOST_RULES + 1)
+
+
+def _unshowable(path: str) -> str:
+    from netlab.kernel.view import unshowable
+
+    return unshowable(path)
 
 
 def _is_doubtful(finding: Finding, loaded: Loaded) -> bool:

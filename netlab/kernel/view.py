@@ -50,6 +50,25 @@ def lay_files(files: Sequence[File], stage: str) -> None:
         libc.detach(stage)
 
 
+def unshowable(path: str) -> str:
+    """Why no file can be shown there on this machine; "" where one can."""
+    above = os.path.dirname(path)
+    while not os.path.lexists(above):
+        above = os.path.dirname(above)
+    if not os.path.isdir(above):
+        return f"{above} is a file: {path} cannot be below it"
+    if os.path.isdir(path):
+        return f"{path} is a directory"
+    if not os.path.exists(path) and os.stat(above).st_dev == _procfs():
+        return f"there is no {path}: nothing can be added to /proc"
+    return ""
+
+
+def _procfs() -> int:
+    """The file system of /proc, by its device number; 0 where none is mounted."""
+    return os.stat("/proc").st_dev if os.path.exists("/proc/self") else 0
+
+
 def _add(file: File, work: str) -> None:
     path, text, mode = file
     directory = _nearest(path)

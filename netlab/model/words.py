@@ -14,6 +14,7 @@ from ipaddress import (
     ip_interface,
     ip_network,
 )
+from posixpath import normpath
 from typing import Annotated, Any, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints, WithJsonSchema
@@ -28,6 +29,12 @@ INTERFACE_NAME = r"^[A-Za-z0-9_.-]{1,15}$"
 LEAST_IPV6_MTU = 1280
 """Below it Linux takes IPv6 off a device (RFC 8200 section 5)."""
 
+DIRECTORIES = frozenset(
+    "/bin /boot /dev /etc /home /lib /media /mnt /opt /proc /root /run /sbin /srv /sys /tmp /usr"
+    " /usr/bin /usr/lib /usr/local /usr/sbin /usr/share /var /var/lib /var/log /var/tmp".split()
+)
+"""Of every Linux (FHS 3.0); no file can be shown in place of one."""
+
 RESERVED_INTERFACES = frozenset({"lo", "all", "default", ".", ".."})
 """``lo`` is always there; the others are directories of ``/proc/sys/net/ipv4/conf``."""
 
@@ -39,9 +46,27 @@ def _address(value: Any) -> IP:
     if "/" in text:
         raise ValueError(f"an address without a prefix length is meant here: {text.split('/')[0]}")
     try:
-        return ip_address(text)
+        address = ip_address(text)
     except ValueError:
         raise ValueError(f"{text!r} is not an IPv4 or IPv6 address") from None
+    _refuse_zone(text)
+    return address
+
+
+def _server(value: Any) -> IP:
+    """As resolv.conf(5) takes it: what is link-local may say on which link."""
+    address, _, zone = str(value).partition("%")
+    found = _address(address)
+    is_on_link = found.version == 6 and found.is_link_local
+    if not (is_on_link and re.fullmatch(INTERFACE_NAME, zone)):
+        _refuse_zone(str(value))
+    return ip_address(f"{found}%{zone}") if zone else found
+
+
+def _refuse_zone(text: str) -> None:
+    right = re.sub("%[^/]*", "", text)
+    if right != text:
+        raise ValueError(f"{text!r} names a link behind its `%`: {right} is meant here")
 
 
 def _cidr(value: Any) -> Cidr:
@@ -52,9 +77,11 @@ def _cidr(value: Any) -> Cidr:
         usual = 64 if ":" in text else 24
         raise ValueError(f"{text!r} lacks a prefix length: write {text}/{usual}")
     try:
-        return ip_interface(text)
+        address = ip_interface(text)
     except ValueError:
         raise ValueError(f"{text!r} is not an address with a prefix length (10.0.0.1/24)") from None
+    _refuse_zone(text)
+    return address
 
 
 def _prefix(value: Any) -> Prefix:
@@ -92,7 +119,18 @@ def _interface_name(name: str) -> str:
 def _file_path(path: str) -> str:
     if not path.startswith("/") or ".." in path.split("/") or path.endswith("/"):
         raise ValueError(f"{path!r} is not an absolute path of a file")
+    if (right := normpath(path).replace("//", "/")) != path:
+        raise ValueError(f"{path!r} is {right!r}: write it so")
+    if path in DIRECTORIES:
+        raise ValueError(f"{path!r} is a directory")
     return path
+
+
+def _word(text: str) -> str:
+    """Of a line of resolv.conf(5)."""
+    if not text or not text.isprintable() or " " in text:
+        raise ValueError(f"{text!r} is not one word")
+    return text
 
 
 def _text(what: str) -> WithJsonSchema:
@@ -106,6 +144,10 @@ InterfaceName: TypeAlias = Annotated[
 ]
 FilePath: TypeAlias = Annotated[str, AfterValidator(_file_path)]
 AnIP: TypeAlias = Annotated[IP, BeforeValidator(_address), _text("An IPv4 or IPv6 address.")]
+AServer: TypeAlias = Annotated[
+    IP, BeforeValidator(_server), _text("An IPv4 or IPv6 address; fe80::1%eth0 says on which link.")
+]
+Word: TypeAlias = Annotated[str, AfterValidator(_word)]
 ACidr: TypeAlias = Annotated[
     Cidr, BeforeValidator(_cidr), _text("An address with its prefix length: 10.0.0.1/24.")
 ]

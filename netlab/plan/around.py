@@ -21,6 +21,8 @@ class Around:
     """Line and column of anything within the file, counted from 1."""
     read: Callable[[str], str] = lambda path: ""
     """A file by its path; raises OSError."""
+    unshowable: Callable[[str], str] = lambda path: ""
+    """Why the machine can show no file of a node at a path; "" where it can."""
 
 
 class Misruled(NamedTuple):

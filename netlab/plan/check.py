@@ -14,7 +14,9 @@ from netlab.model.switches import device_of_switch, spelt_switch, switch_parts
 from netlab.model.topology import Node, PortSettings, Route, Topology
 from netlab.model.words import IP, LEAST_IPV6_MTU, Cidr
 from netlab.nodes.host import destination
+from netlab.plan.around import Around
 from netlab.plan.compile import Compiled
+from netlab.plan.entry import wrong_files, wrong_names
 from netlab.plan.processes import wrong_order
 from netlab.plan.wiring import Wiring, ipv6_is_off
 from netlab.resources.network import MAIN
@@ -36,7 +38,10 @@ class Finding:
 
 
 def check(
-    topology: Topology, compiled: Compiled, devices: Mapping[str, DeviceKind]
+    topology: Topology,
+    compiled: Compiled,
+    devices: Mapping[str, DeviceKind],
+    around: Around | None = None,
 ) -> Iterator[Finding]:
     wiring = compiled.wiring
     for name, node in topology.nodes.items():
@@ -45,7 +50,8 @@ def check(
         yield from _ports(site, devices)
         yield from _routes(node, site)
         yield from _sysctls(node, site)
-    for path, message, hint in wrong_order(topology):
+    files = wrong_files(topology, around or Around())
+    for path, message, hint in (*wrong_names(topology), *files, *wrong_order(topology)):
         yield Finding(path, message, hint)
     yield from (Finding(*wrong) for wrong in compiled.untranslated)
     yield from _segments(wiring)

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from netlab.kernel import enter
+from netlab.kernel.view import unshowable
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -152,6 +153,19 @@ def test_a_link_that_points_nowhere_becomes_the_file(lab: Lab, tmp_path: Path) -
     assert lab.out("cat", str(link)) == "here\n"
     assert link.is_symlink()
     assert not link.exists()
+
+
+PLACES = [
+    "/etc", "/etc/passwd/new", "/proc/version", "/proc/new", "/proc/sys/net/new", "/sys/new",
+    "/sys/class/net/new", "/dev/null", "/dev/new", "/run/new", "/tmp/new/er", "/netlab-new/file",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", PLACES)
+def test_what_is_known_to_be_unshowable_is_and_nothing_else(lab: Lab, path: str) -> None:
+    lab.entry(files=[[path, "hello", 0o644]])
+    shown = lab.run("cat", path)
+    assert (shown.stdout != "hello") == (shown.returncode != 0) == bool(unshowable(path)), shown
 
 
 def test_the_environment_is_the_callers_and_the_nodes(lab: Lab) -> None:
