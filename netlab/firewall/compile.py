@@ -220,10 +220,10 @@ class _TableWork:
         if kind is not None:
             self.elements(kind, part.elements, part.at, CREATE, NEWSETELEM)
 
-    def elements(self, kind: SetKind, elements: tuple[s.Element | s.Variable, ...], at: int,
+    def elements(self, kind: SetKind, members: tuple[s.Member, ...], at: int,
                  flags: int, number: int) -> None:  # fmt: skip
         scope = self.work.scope
-        for message in filled(self.name, kind, list(scope.elements(elements)), scope,
+        for message in filled(self.name, kind, scope.members(members), scope,
                               self.writer().stateful, at, flags, number):  # fmt: skip
             self.tell(message)
 

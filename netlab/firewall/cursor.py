@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NoReturn, TypeVar
 
-from .lexer import END, MARK, NUMBER, STRING, TIME, WORD, Tokens
+from .lexer import BULK, END, MARK, NUMBER, STRING, TIME, WORD, Tokens, integer
 from .problems import Wrong, did_you_mean
 
 T = TypeVar("T")
+_LONG = 60
 
 
 class Cursor:
@@ -48,9 +49,11 @@ class Cursor:
         return text
 
     def accept(self, *texts: str) -> str:
-        """Take the token if it is one of these; else ``""``."""
-        if self.texts[self.i] in texts and self.kinds[self.i] >= NUMBER:
-            return self.take()
+        """Take the token if it is one of these (none ends a line); else ``""``."""
+        text = self.texts[self.i]
+        if text in texts and self.kinds[self.i] >= NUMBER:
+            self.i += 1
+            return text
         return ""
 
     def expect(self, text: str, why: str = "") -> None:
@@ -103,21 +106,25 @@ class Cursor:
 
     def lines(self) -> None:
         """Over empty lines."""
-        while self.kinds[self.i] == END and self.texts[self.i]:
-            self.i += 1
+        i, kinds, texts = self.i, self.kinds, self.texts
+        while kinds[i] == END and texts[i]:
+            i += 1
+        self.i = i
 
     def end(self) -> None:
         """The statement must be over here."""
-        if not self.ended:
+        kind, text = self.kinds[self.i], self.texts[self.i]
+        if kind == END:
+            self.i += 1 if text else 0
+        elif text != "}":
             self.refuse(f"unexpected {self.said}")
-        if self.kind == END:
-            self.take()
 
     @property
     def said(self) -> str:
         if self.kind == END:
             return "the end of the line" if self.text else "the end of the text"
-        return repr(self.text)
+        text = self.text.partition(",")[0].strip() if self.kind == BULK else self.text
+        return repr(text if len(text) <= _LONG else f"{text[:_LONG]}…")
 
     def refuse(self, message: str, hint: str = "") -> NoReturn:
         raise Wrong(self.at, message, hint)
@@ -135,7 +142,3 @@ class Cursor:
                 return
             depth += (text == "{") - (text == "}") if kind == MARK else 0
             self.take()
-
-
-def integer(text: str) -> int:
-    return int(text, 16) if text[:2] in ("0x", "0X") else int(text)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
-from socket import inet_aton
+from functools import cache, lru_cache
 from typing import NamedTuple
 
-from . import ops, values
+from . import bulk, ops, values
 from . import syntax as s
-from .datatypes import IPV4, SERVICE, Type, sized
+from .datatypes import Type, sized
 from .loads import Loaded
 from .problems import Wrong
-from .scope import INTERVAL, Scope, SetKind
+from .scope import CONCAT, INTERVAL, MAP, OBJECT, Scope, SetKind
 from .wire import attribute, nest, text, u32, u64, userdata
 
 _END, _CATCHALL = 1, 2
@@ -33,14 +32,39 @@ class Row(NamedTuple):
     at: int
 
 
-def element_lists(kind: SetKind, loaded: Sequence[Loaded], elements: Sequence[s.Element],
+def element_lists(kind: SetKind, loaded: Sequence[Loaded], members: Sequence[s.Element | s.Bulk],
                   scope: Scope, stateful: Stateful,
                   adding: bool = True) -> list[bytes]:  # fmt: skip
     """NFTA_SET_ELEM_LIST_ELEMENTS attributes, each small enough for a message."""
-    quick = _quick(kind, loaded, elements)
-    if quick is None:
-        quick = _careful(kind, loaded, elements, scope, stateful, adding)
-    return list(_chunks(quick))
+    encoded: list[bytes] = []
+    rows: list[Row] = []
+    last: list[bytes] = []
+    for member in members:
+        if isinstance(member, s.Bulk):
+            if keys := _keys(kind, loaded, member):
+                encoded += keys
+                continue
+            if spans := _bulk_spans(kind, loaded, member):
+                rows += spans
+                continue
+        for each in member.elements() if isinstance(member, s.Bulk) else (member,):
+            rest, note = _attributes(kind, each, scope, stateful)
+            if isinstance(each.key, s.Wildcard):
+                last.append(_encoded(b"", rest, note, _CATCHALL))
+            else:
+                rows.append(Row(_spans(loaded, each.key, scope), rest, note, each.at))
+    if not kind.flags & INTERVAL:
+        encoded += [_single(loaded, row) for row in rows]
+    elif len(loaded) > 1:
+        encoded += [_ranged(loaded, row) for row in rows]
+    else:
+        encoded += _edges(kind, loaded[0], rows, adding)
+    return list(_chunks([*encoded, *last]))
+
+
+def count(member: s.Element | s.Bulk) -> int:
+    """How many elements it stands for."""
+    return len(member.texts) if isinstance(member, s.Bulk) else 1
 
 
 def _chunks(encoded: list[bytes]) -> Iterator[bytes]:
@@ -49,44 +73,30 @@ def _chunks(encoded: list[bytes]) -> Iterator[bytes]:
         yield nest(3, *encoded[at : at + most])
 
 
-def _quick(kind: SetKind, loaded: Sequence[Loaded],
-           elements: Sequence[s.Element]) -> list[bytes] | None:  # fmt: skip
-    """Many plain addresses or ports, one key each; None where more must be looked at."""
-    if len(elements) < 64 or kind.flags & ~0x33 or len(loaded) != 1 or loaded[0].shift:
+def _keys(kind: SetKind, loaded: Sequence[Loaded], member: s.Bulk) -> list[bytes] | None:
+    """Keys alone, of one part; None where more must be looked at."""
+    if kind.flags & (_MORE | INTERVAL) or not _is_whole(loaded):
         return None
-    if loaded[0].type not in (IPV4, SERVICE):
-        return None
-    head = nest(1, nest(1, attribute(1, bytes(loaded[0].width))))[:12]
-    found = []
-    try:
-        for each in elements:
-            key = each.key
-            if type(key) is not s.Value or each.timeout or each.comment or each.statements:
-                return None
-            if loaded[0].type is IPV4:
-                found.append(head + inet_aton(key.text))
-            else:
-                found.append(head + int(key.text).to_bytes(2, "big") + b"\0\0")
-    except (OSError, ValueError, OverflowError):
-        return None
-    return found
+    before, after = _bare(loaded[0].width, 0)
+    found = bulk.keys(loaded[0].type, member.texts)
+    return found and [before + key + after for key in found]
 
 
-def _careful(kind: SetKind, loaded: Sequence[Loaded], elements: Sequence[s.Element],
-             scope: Scope, stateful: Stateful, adding: bool) -> list[bytes]:  # fmt: skip
-    rows: list[Row] = []
-    last: list[bytes] = []
-    for each in elements:
-        rest, note = _attributes(kind, each, scope, stateful)
-        if isinstance(each.key, s.Wildcard):
-            last.append(_encoded(b"", rest, note, _CATCHALL))
-            continue
-        rows.append(Row(_spans(loaded, each.key, scope), rest, note, each.at))
-    if not kind.flags & INTERVAL:
-        return [*(_single(loaded, row) for row in rows), *last]
-    if len(loaded) > 1:
-        return [*(_ranged(loaded, row) for row in rows), *last]
-    return [*_edges(kind, loaded[0], rows, adding), *last]
+def _bulk_spans(kind: SetKind, loaded: Sequence[Loaded], member: s.Bulk) -> list[Row] | None:
+    if kind.flags & _MORE or not kind.flags & INTERVAL or not _is_whole(loaded):
+        return None
+    found = bulk.spans(loaded[0].type, member.texts)
+    if found is None:
+        return None
+    places = zip(found, member.places, strict=True)
+    return [Row((span,), b"", b"", at) for span, at in places]
+
+
+_MORE = MAP | OBJECT | CONCAT
+
+
+def _is_whole(loaded: Sequence[Loaded]) -> bool:
+    return len(loaded) == 1 and not loaded[0].shift and loaded[0].mask == -1
 
 
 def _spans(loaded: Sequence[Loaded], key: s.Expression,
@@ -162,21 +172,25 @@ def _edges(kind: SetKind, loaded: Loaded, rows: list[Row], adding: bool) -> list
 
     In a set that never changes, the next interval closes its neighbour.
     """
-    rows = sorted(rows, key=lambda row: row.spans[0])
-    plain = kind.flags & 1 or kind.auto_merge
-    rows = _joined(rows) if plain and not _maps(kind) else _apart(rows)
+    rows = sorted(rows, key=_first)
+    constant = kind.flags & 1
+    rows = _joined(rows) if (constant or kind.auto_merge) and not _maps(kind) else _apart(rows)
     found: list[bytes] = []
     top = (1 << loaded.type.bits) - 1
     if adding and rows and rows[0].spans[0][0]:
         found.append(_encoded(loaded.encode(0), b"", b"", _END))
-    for number, row in enumerate(rows):
+    starts = [row.spans[0][0] for row in rows[1:]]
+    for row, after in zip(rows, [*starts, -1], strict=True):
         low, high = row.spans[0]
-        note = row.note + (_OPEN if high == top else b"")
+        note = row.note + _OPEN if high == top else row.note
         found.append(_encoded(loaded.encode(low), row.rest, note))
-        after = rows[number + 1].spans[0][0] if number + 1 < len(rows) else None
-        if high < top and not (after == high + 1 and kind.flags & 1):
+        if high < top and not (after == high + 1 and constant):
             found.append(_encoded(loaded.encode(high + 1), b"", b"", _END))
     return found
+
+
+def _first(row: Row) -> tuple[int, int]:
+    return row.spans[0]
 
 
 def _maps(kind: SetKind) -> bool:
@@ -198,13 +212,15 @@ def _joined(rows: list[Row]) -> list[Row]:
 
 def _apart(rows: list[Row]) -> list[Row]:
     found: list[Row] = []
+    last = Row(((-1, -1),), b"", b"", 0)
     for row in rows:
-        if found and row.spans == found[-1].spans and row.rest == found[-1].rest:
-            continue
-        if found and row.spans[0][0] <= found[-1].spans[0][1]:
+        if row.spans[0][0] <= last.spans[0][1]:
+            if row.spans == last.spans and row.rest == last.rest:
+                continue
             raise Wrong(row.at, "the interval overlaps another one of the set",
                         "add auto-merge, or part them")  # fmt: skip
         found.append(row)
+        last = row
     return found
 
 
@@ -232,7 +248,7 @@ def _attributes(kind: SetKind, each: s.Element, scope: Scope,
         parts.append(nest(11, *expressions))
     comment = each.comment.encode()
     if len(comment) > 127:
-        raise Wrong(each.at, "a comment has at most 128 bytes")
+        raise Wrong(each.at, "a comment has at most 127 bytes")
     return b"".join(parts), userdata((0, comment + b"\0")) if comment else b""
 
 
@@ -270,7 +286,7 @@ def chain_name(tree: s.Verdict, scope: Scope) -> str:
 
 def map_data(kind: SetKind, tree: s.Expression, scope: Scope) -> bytes:
     assert kind.data is not None
-    loaded = [Loaded(each) for each in kind.data]
+    loaded = laid_out(kind.data)
     spans = _spans(loaded, tree, scope)
     low = _padded(loaded, [low for low, _ in spans])
     if not kind.data_interval:
@@ -278,6 +294,12 @@ def map_data(kind: SetKind, tree: s.Expression, scope: Scope) -> bytes:
             raise Wrong(tree.at, "the map's values are no ranges", "say interval in its type")
         return low
     return low + bytes(-len(low) & 3) + _padded(loaded, [high for _, high in spans])
+
+
+@lru_cache(256)
+def laid_out(types: tuple[Type, ...]) -> tuple[Loaded, ...]:
+    """The parts of a key, or of a map's value, as they lie in registers."""
+    return tuple(map(Loaded, types))
 
 
 def data_length(kind: SetKind) -> int:

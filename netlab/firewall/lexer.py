@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate
 
 from .problems import Wrong
 
-END, STRING, ADDRESS, TIME, PAIR, NUMBER, WORD, MARK, JUNK = range(1, 10)
+END, STRING, ADDRESS, TIME, PAIR, NUMBER, WORD, MARK, JUNK, BULK = range(1, 11)
 
 _ADDRESS = (
     r"(?:[0-9A-Fa-f]{1,2}:){5}[0-9A-Fa-f]{1,2}(?![0-9A-Fa-f:])"
@@ -23,9 +23,15 @@ _PAIR = (
     r"(?=[0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{1,4}(?=[ \t\n:},]))"
     r"(?:[0-9A-Fa-f]*\d[0-9A-Fa-f]*:[0-9A-Fa-f]+|[A-Fa-f]+:\d+)"
 )
+_IPV4 = r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}"
+_VALUE = rf"(?>{_IPV4}(?:-{_IPV4}|/\d{{1,3}})?|(?:{_ADDRESS})(?:/\d{{1,3}})?|\d+(?:-\d+)?)"
+_MANY = 64
+_BULK = rf"\{{(?:[ \t\r\n]*{_VALUE}[ \t\r\n]*,){{{_MANY},}}+"
+"""A brace and so many plain values that a token for each would take time."""
 _TOKEN = re.compile(
     rf"""(?:[ \t\r]+|\\\r?\n|\#[^\n]*)*(
       [\n;]|\Z
+    | {_BULK}
     | [{{}},]
     | "[^"\n]*"
     | \d{{1,3}}\.\d{{1,3}}\.\d{{1,3}}\.\d{{1,3}}(?![\w.])
@@ -60,17 +66,55 @@ def tokens(text: str, start: int) -> Tokens:
     texts.append("")
     known = _Kinds()
     kinds = list(map(known.__getitem__, texts))
-    places = range(start, start + len(texts))
+    places: Sequence[int] = range(start, start + len(texts))
+    if BULK in known.values():
+        places = _apart(kinds, texts, start)
     if JUNK in known.values():
         at = kinds.index(JUNK)
         raise _junk(texts[at], places[at])
     return Tokens(kinds, texts, places)
 
 
+def _apart(kinds: list[int], texts: list[str], start: int) -> list[int]:
+    """The brace before a bulk and the comma behind it become tokens of their own; all places."""
+    at = -1
+    for _ in range(kinds.count(BULK)):
+        at = kinds.index(BULK, at + 1)
+        texts[at : at + 1] = "{", texts[at][1:-1], ","
+        kinds[at : at + 1] = MARK, BULK, MARK
+        at += 1
+    lengths = (2 * text.count(",") + 1 if kind == BULK else 1
+               for kind, text in zip(kinds, texts, strict=True))  # fmt: skip
+    return list(accumulate(lengths, initial=start))
+
+
+def bulk(text: str) -> list[str]:
+    """The values of a ``BULK``; the n-th is token 2 n of it."""
+    return text.translate(_NO_SPACE).split(",")
+
+
+_NO_SPACE = {ord(space): None for space in " \t\r\n"}
+
+
 def offset(text: str, number: int) -> int:
     """Where in a text its token of a number begins."""
-    found = next(islice(_TOKEN.finditer(text), number, None), None)
-    return found.start(1) if found else len(text)
+    for found in _TOKEN.finditer(text):
+        if number <= 0:
+            return found.start(1)
+        said = found[1]
+        length = 1 + 2 * said.count(",") if len(said) > _MANY and said[0] == "{" else 1
+        if number < length:
+            return found.start(1) + _inside(said, number - 1)
+        number -= length
+    return len(text)
+
+
+def _inside(said: str, number: int) -> int:
+    """Where in a brace and its bulk the token of a number begins."""
+    pieces = said.split(",", number // 2 + 1)
+    before = sum(map(len, pieces[: number // 2])) + number // 2
+    piece = pieces[number // 2]
+    return before + (len(piece) if number % 2 else len(piece) - len(piece.lstrip("{ \t\r\n")))
 
 
 class _Kinds(dict[str, int]):
@@ -89,6 +133,8 @@ def _kind(text: str) -> int:
         return _numeric(text)
     if text in _OPERATORS:
         return MARK
+    if first == "{":
+        return BULK
     if ":" in text and first != '"':
         return PAIR if _PAIRED.match(text) else ADDRESS
     if first in _LETTERS:
@@ -110,3 +156,7 @@ def _junk(character: str, at: int) -> Wrong:
     if character == '"':
         return Wrong(at, "a quoted string does not end on its line", 'close it with "')
     return Wrong(at, f"{character!r} is no part of nft's language")
+
+def integer(text: str) -> int:
+    """The number that a NUMBER is."""
+    return int(text, 16) if text[:2] in ("0x", "0X") else int(text)

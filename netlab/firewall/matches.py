@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from . import ops
 from . import syntax as s
 from .datatypes import BOOLEAN, Type
+from .fields import Field
 from .loads import Loaded, field_of, into_network_order, load, type_of
-from .needs import Equal
+from .needs import TELLING, Equal
 from .problems import Wrong
 from .writer import Writer
 
@@ -20,37 +24,39 @@ def match(w: Writer, tree: s.Match) -> None:
     if left is not tree.left:
         tree = s.Match(left, tree.operator, tree.right, tree.mask, tree.at)
     right = w.scope.replaced(tree.right)
-    if isinstance(right, s.SetLiteral):
-        one = _single(w, right)
-        if one is None:
-            _in_set(w, tree, right)
-            return
-        right = w.scope.replaced(one)
-    elif isinstance(right, s.SetName):
+    _RIGHT.get(type(right), _plain)(w, tree, right)
+
+
+def _literal(w: Writer, tree: s.Match, right: s.SetLiteral) -> None:
+    one = _single(w, right)
+    if one is None:
         _in_set(w, tree, right)
-        return
+    else:
+        right_one = w.scope.replaced(one)
+        _RIGHT.get(type(right_one), _plain)(w, tree, right_one)
+
+
+def _plain(w: Writer, tree: s.Match, right: s.Expression) -> None:
     if isinstance(tree.left, s.Concat):
         _concatenation(w, tree, right)
         return
     w.need(tree.left)
-    if isinstance(right, s.Range | s.Prefix):
-        _span(w, tree, right)
-    elif isinstance(right, s.Value) and w.is_span(right) and not _is_integer(tree.left):
+    if isinstance(right, s.Value) and right.text[-1:] == "*" and w.is_span(right) and (
+        type_of(tree.left).form == "string"
+    ):  # fmt: skip
         _beginning(w, tree, right)
     else:
         _value(w, tree, right)
 
 
-def _is_integer(left: s.Expression) -> bool:
-    return type_of(left).form != "string"
-
-
 def _single(w: Writer, right: s.SetLiteral) -> s.Expression | None:
     """A set of one plain element is no set."""
-    elements = list(w.scope.elements(right.elements))
-    if len(elements) != 1:
+    members = w.scope.members(right.elements)
+    if len(members) != 1:
         return None
-    each = elements[0]
+    each = members[0]
+    if isinstance(each, s.Bulk):
+        return s.plain(each.texts[0], each.at) if len(each.texts) == 1 else None
     if each.comment or each.timeout or each.statements or each.data is not None:
         return None
     if isinstance(each.key, s.Concat | s.Wildcard):
@@ -59,8 +65,7 @@ def _single(w: Writer, right: s.SetLiteral) -> s.Expression | None:
 
 
 def _in_set(w: Writer, tree: s.Match, right: s.Expression) -> None:
-    if tree.operator not in ("", "==", "!="):
-        raise Wrong(tree.at, f"{tree.operator} does not go with a set")
+    _no_order(tree, "a set")
     w.look_up(tree.left, right, inverted=tree.operator == "!=")
     if isinstance(right, s.SetLiteral) and _is_icmp_type(tree.left) and tree.operator != "!=":
         kind = type_of(tree.left)
@@ -92,12 +97,12 @@ def _turned(w: Writer, loaded: Loaded) -> Loaded:
     return turned
 
 
-def _span(w: Writer, tree: s.Match, right: s.Range | s.Prefix) -> None:
-    if tree.operator not in ("", "==", "!="):
-        raise Wrong(tree.at, f"{tree.operator} does not go with a range")
-    if isinstance(right, s.Prefix):
-        _prefix(w, tree, right)
+def _span(w: Writer, tree: s.Match, right: s.Range) -> None:
+    if isinstance(tree.left, s.Concat):
+        _concatenation(w, tree, right)
         return
+    w.need(tree.left)
+    _no_order(tree, "a range")
     loaded = _turned(w, _load(w, tree.left, right))
     low, high = map(loaded.encode, w.scope.span(_typed(loaded), right))
     if tree.operator == "!=":
@@ -106,12 +111,22 @@ def _span(w: Writer, tree: s.Match, right: s.Range | s.Prefix) -> None:
         w.emit(ops.compare(0, ops.GTE, low), ops.compare(0, ops.LTE, high))
 
 
+def _no_order(tree: s.Match, what: str) -> None:
+    if tree.operator not in ("", "==", "!="):
+        raise Wrong(tree.at, f"{tree.operator} does not go with {what}")
+
+
 def _typed(loaded: Loaded) -> Type:
     """The type as the user writes it."""
     return loaded.field.type if loaded.field is not None and loaded.mask != -1 else loaded.type
 
 
 def _prefix(w: Writer, tree: s.Match, right: s.Prefix) -> None:
+    if isinstance(tree.left, s.Concat):
+        _concatenation(w, tree, right)
+        return
+    w.need(tree.left)
+    _no_order(tree, "a range")
     field = field_of(tree.left)
     kind = type_of(tree.left)
     low, _ = w.scope.span(kind, right)
@@ -138,8 +153,7 @@ def _beginning(w: Writer, tree: s.Match, right: s.Value) -> None:
         raise Wrong(right.at, '"*" alone matches everything', "leave it out")
     if len(data) > 15:
         raise Wrong(right.at, f"{right.text!r} is longer than 15 bytes")
-    if tree.operator not in ("", "==", "!="):
-        raise Wrong(tree.at, f"{tree.operator} does not go with a name")
+    _no_order(tree, "a name")
     _load(w, tree.left, right)
     w.emit(ops.compare(0, _COMPARE[tree.operator], data))
 
@@ -154,45 +168,44 @@ def _without_xor(tree: s.Match, right: s.Expression) -> tuple[s.Match, s.Express
 
 
 def _value(w: Writer, tree: s.Match, right: s.Expression) -> None:
-    if isinstance(tree.left, s.Binary) and tree.operator in ("", "==", "!="):
-        tree, right = _without_xor(tree, right)
-    kind = type_of(tree.left)
     computed = isinstance(tree.left, s.Binary)
+    if computed and tree.operator in ("", "==", "!="):
+        tree, right = _without_xor(tree, right)
+    field = field_of(tree.left)
+    flags = (field.type if field else type_of(tree.left)).flags
     if tree.mask is not None:
         _flags_of(w, tree, right, tree.mask)
-    elif tree.operator == "!" or (tree.operator == "" and kind.flags and not computed):
+    elif tree.operator == "!" or (flags and not tree.operator and not computed):
         _flags(w, tree, right)
-    elif tree.operator in ("<", "<=", ">", ">="):
+    elif tree.operator in _ORDERS:
         loaded = _turned(w, _load(w, tree.left, right))
         number = w.scope.number(_typed(loaded), right)
         w.emit(ops.compare(0, _COMPARE[tree.operator], loaded.encode(number)))
     else:
-        _equal(w, tree, right)
+        _equal(w, tree, right, field)
 
 
-def _equal(w: Writer, tree: s.Match, right: s.Expression) -> None:
-    left = tree.left
-    field = field_of(left)
+_ORDERS = ("<", "<=", ">", ">=")
+
+
+def _equal(w: Writer, tree: s.Match, right: s.Expression, field: Field | None) -> None:
     operator = _COMPARE[tree.operator]
-    if field is not None and operator == ops.EQ:
-        if field.source == "payload" and not any(part % 8 for part in field.where[1:]):
-            base, first, bits = field.where
+    if field is not None and operator == ops.EQ and field.source == "payload":
+        base, first, bits = field.where
+        if not (first | bits) % 8:
             number = w.scope.number(field.type, right)
             w.emit(Equal(base, first // 8, number.to_bytes(bits // 8, "big")))
-            _learn(w, left, number)
+            _learn(w, tree.left, number)
             return
-        loaded = _load(w, left, right)
-        number = w.scope.number(_typed(loaded), right)
-        w.emit(ops.compare(0, operator, loaded.encode(number)))
-        _learn(w, left, number)
-        return
-    loaded = _load(w, left, right)
+    loaded = _load(w, tree.left, right)
     number = w.scope.number(_typed(loaded), right)
     w.emit(ops.compare(0, operator, loaded.encode(number)))
+    if field is not None and operator == ops.EQ:
+        _learn(w, tree.left, number)
 
 
 def _learn(w: Writer, left: s.Expression, number: int) -> None:
-    if isinstance(left, s.Selector):
+    if isinstance(left, s.Selector) and left.words in TELLING:
         w.packet.learn(left.words, number)
         if _is_icmp_type(left):
             w.icmp = (number,)
@@ -214,6 +227,11 @@ def _flags_of(w: Writer, tree: s.Match, right: s.Expression, mask: s.Expression)
     w.emit(ops.bitwise(0, loaded.encode(w.scope.number(kind, mask)), bytes(loaded.width)))
     operator = ops.NEQ if tree.operator == "!=" else ops.EQ
     w.emit(ops.compare(0, operator, loaded.encode(w.scope.number(kind, right))))
+
+
+_RIGHT: dict[type, Callable[[Writer, s.Match, Any], None]] = {
+    s.SetLiteral: _literal, s.SetName: _in_set, s.Range: _span, s.Prefix: _prefix,
+}  # fmt: skip
 
 
 def decide(w: Writer, tree: s.Decide) -> None:

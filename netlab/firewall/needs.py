@@ -27,6 +27,12 @@ _FIRST: dict[str, dict[int, str]] = {
     "netdev": {},
 }
 _ANY_LAYER = ("bridge", "netdev")
+TELLING = frozenset((
+    ("meta", "l4proto"), ("ip", "protocol"), ("ip6", "nexthdr"), ("meta", "nfproto"),
+    ("meta", "protocol"), ("ether", "type"), ("vlan", "type"), ("meta", "iiftype"),
+    ("icmp", "type"), ("icmpv6", "type"),
+))  # fmt: skip
+"""Fields whose value says what else there is."""
 
 
 @dataclass
@@ -108,7 +114,7 @@ class Packet:
         return added
 
     def learn(self, words: tuple[str, ...], number: int) -> None:
-        """A field was found equal to a number: what follows from it."""
+        """A field (of ``TELLING``) was found equal to a number: what follows from it."""
         if words in (("meta", "l4proto"), ("ip", "protocol"), ("ip6", "nexthdr")):
             self._known(TRANSPORT, _BY_NUMBER.get(number, f"protocol {number}"))
         elif words == ("meta", "nfproto") and self.family == "inet":
@@ -128,15 +134,15 @@ class Packet:
 
 def merged(items: list[Item]) -> list[bytes]:
     """The kernel's expressions; neighbouring bytes that must equal are compared at once."""
-    equals = [item for item in items if isinstance(item, Equal)]
+    equals = [item for item in items if type(item) is Equal]
     if len(equals) > 1:
         items = _merge(items, equals)
     found: list[bytes] = []
     for item in items:
-        if isinstance(item, Equal):
-            found.extend(item.encoded())
-        else:
+        if type(item) is bytes:
             found.append(item)
+        elif isinstance(item, Equal):
+            found += item.encoded()
     return found
 
 

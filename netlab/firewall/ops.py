@@ -28,6 +28,7 @@ def value(number: int, data: bytes) -> bytes:
     return nest(number, attribute(1, data))
 
 
+@cache
 def verdict_data(number: int, code: int, chain: str = "") -> bytes:
     return nest(number, nest(2, u32(1, code), *((text(2, chain),) if chain else ())))
 

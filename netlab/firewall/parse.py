@@ -244,14 +244,15 @@ def chain_body(c: Cursor, name: str, at: int, wrong: Callable[[Wrong], None]) ->
     head: dict[str, object] = {}
     while True:
         c.lines()
-        if c.accept("}"):
+        before, word = c.i, c.texts[c.i]
+        if word == "}":
+            c.i += 1
             return s.Chain(name, rules=tuple(rules), at=at, **head)  # type: ignore[arg-type]
-        if c.over:
+        if not word:
             raise Wrong(opened, f"the brace of chain {name} is never closed", "add a '}'")
-        before = c.i
         try:
-            read = _HEAD.get(c.text)
-            if read and (c.text != "type" or c.kinds[c.i + 1] == WORD):
+            read = _HEAD.get(word)
+            if read and (word != "type" or c.kinds[c.i + 1] == WORD):
                 head.update(read(c))
             else:
                 rules.append(rule(c))
@@ -288,6 +289,8 @@ def devices_of(c: Cursor) -> tuple[s.Expression, ...]:
         return (constant(c),)
     found: list[s.Expression] = []
     for each in set_literal(c).elements:
+        if isinstance(each, s.Bulk):
+            raise Wrong(each.at, "numbers are no names of devices")
         found.append(each if isinstance(each, s.Variable) else each.key)
     return tuple(found)
 

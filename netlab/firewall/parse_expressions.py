@@ -17,7 +17,7 @@ from .fields import (
     OPTION_ALIASES,
     TCP_OPTIONS,
 )
-from .lexer import END, MARK, NUMBER, STRING, WORD
+from .lexer import ADDRESS, BULK, END, MARK, NUMBER, STRING, WORD, bulk
 from .problems import did_you_mean
 
 Part = Callable[[Cursor], s.Expression]
@@ -28,6 +28,7 @@ _SIGNS = {"or": "|", "xor": "^", "and": "&", "lshift": "<<", "rshift": ">>"}
 _ALL_SIGNS = frozenset(sign for level in _LEVELS for sign in level)
 _LONGER = {words[:2] for words in FIELDS if len(words) > 2}
 _HASHES = ("jhash", "symhash", "numgen")
+_ALONE = frozenset(("accept", "drop", "continue", "return", "queue"))
 _VERDICTS = ("accept", "drop", "continue", "return", "jump", "goto")
 
 
@@ -46,17 +47,24 @@ def is_selector(c: Cursor) -> bool:
 
 
 _SHORT = {words for words in FIELDS if len(words) == 2} - _LONGER
+_BARE: dict[str, tuple[str, ...]] = {
+    word: ("meta", META_ALIASES.get(word, word)) for word in sorted(BARE_META - {"ipsec"})
+}
 _GOES_ON = _ALL_SIGNS | {"."}
 
 
 def plain_selector(c: Cursor) -> s.Selector | None:
-    """A selector of two words that nothing is computed from: what most rules begin with."""
+    """A selector of one or two words that nothing is computed from: what most rules begin with."""
     i, texts = c.i, c.texts
-    if i + 2 >= len(texts) or (words := (texts[i], texts[i + 1])) not in _SHORT:
+    words: tuple[str, ...] = _BARE.get(texts[i], ())
+    length = 1
+    if not words and c.kinds[i] == WORD:
+        words, length = (texts[i], texts[i + 1]), 2
+        if words not in _SHORT:
+            return None
+    if not words or texts[i + length] in _GOES_ON:
         return None
-    if texts[i + 2] in _GOES_ON:
-        return None
-    c.i = i + 2
+    c.i = i + length
     return s.Selector(words, c.places[i])
 
 
@@ -67,9 +75,9 @@ def selector(c: Cursor) -> s.Expression:
     if words in FIELDS and words not in _LONGER:
         c.i += 2
         return s.Selector(words, at)
-    if first in BARE_META and first != "ipsec":
+    if first in _BARE:
         c.take()
-        return s.Selector(("meta", META_ALIASES.get(first, first)), at)
+        return s.Selector(_BARE[first], at)
     special = _SPECIAL.get(first)
     if special and (first != "tcp" or words[1] == "option"):
         return special(c, at)
@@ -278,9 +286,6 @@ def binary(c: Cursor, part: Part, level: int = 0) -> s.Expression:
 
 def value(c: Cursor) -> s.Expression:
     """A value with what may follow it: ``/24``, ``-80``, ``& 0xff``."""
-    kind = c.kinds[c.i + 1] if c.i + 1 < len(c.kinds) else END
-    if kind != MARK and c.kinds[c.i] != MARK and c.after() not in _SIGNS:
-        return constant(c)
     first = binary(c, constant)
     if c.text == "/" and c.kind == MARK and c.kinds[c.i + 1] == NUMBER:
         at = c.at
@@ -307,9 +312,11 @@ def concat(c: Cursor, part: Part) -> s.Expression:
 
 def right_side(c: Cursor) -> s.Expression:
     """What a selector is compared with: a value, a list, a set."""
+    i, at = c.i, c.places[c.i]
+    if END < c.kinds[i] < MARK and c.kinds[i + 1] != MARK and c.texts[i + 1] not in _SIGNS:
+        return constant(c)
     if c.ended:
         c.refuse(f"expected a value, found {c.said}")
-    at = c.at
     first = concat(c, value)
     if c.text != "," or c.kind != MARK:
         return first
@@ -338,6 +345,8 @@ def assigned(c: Cursor) -> s.Expression:
 
 
 def _assigned_part(c: Cursor) -> s.Expression:
+    if c.kinds[c.i] in _SIMPLE and c.texts[c.i + 1] in _ALONE_BEFORE:
+        return constant(c)
     if is_selector(c):
         return binary(c, operand)
     first = binary(c, operand)
@@ -356,10 +365,11 @@ def set_or_name(c: Cursor) -> s.Expression:
 
 
 def verdict(c: Cursor) -> s.Verdict:
-    at = c.at
-    kind = c.one_of((*_VERDICTS, "queue"), "verdict")
-    if kind not in ("jump", "goto"):
-        return s.Verdict(kind, None, at)
+    at = c.places[c.i]
+    if c.texts[c.i] in _ALONE:
+        c.i += 1
+        return s.Verdict(c.texts[c.i - 1], None, at)
+    kind = c.one_of(("jump", "goto"), "verdict")
     if c.ended:
         c.refuse(f"{kind} needs the name of a chain")
     chain = constant(c)
@@ -375,44 +385,68 @@ def verdict(c: Cursor) -> s.Verdict:
 def set_literal(c: Cursor) -> s.SetLiteral:
     at = c.at
     c.expect("{")
-    elements: list[s.Element | s.Variable] = []
+    elements: list[s.Member] = []
     while True:
         c.lines()
         if c.accept("}"):
             return s.SetLiteral(tuple(elements), at)
-        _simple_elements(c, elements)
-        elements.append(element(c))
+        if not _plain_elements(c, elements):
+            elements.append(element(c))
         c.lines()
         if not c.accept(","):
             c.expect("}", f" or ',', found {c.said}")
             return s.SetLiteral(tuple(elements), at)
 
 
-def _simple_elements(c: Cursor, elements: list[s.Element | s.Variable]) -> None:
-    """Plain values with a comma behind, the bulk of large sets, without ceremony."""
-    kinds, texts, places, i = c.kinds, c.texts, c.places, c.i
-    top = len(kinds) - 2
-    while i < top and STRING < kinds[i] < MARK:
-        at = places[i]
-        if texts[i + 1] == ",":
-            elements.append(s.Element(s.Value(texts[i], False, at), None, "", "", "", (), at))
-            i += 2
-        elif i + 3 < top and texts[i + 1] == "/" and texts[i + 3] == "," and _length(texts[i + 2]):
-            key = s.Prefix(s.Value(texts[i], False, at), int(texts[i + 2]), places[i + 1])
-            elements.append(s.Element(key, None, "", "", "", (), at))
-            i += 4
-        else:
+def _plain_elements(c: Cursor, elements: list[s.Member]) -> bool:
+    """Addresses and numbers, prefixes and ranges of them, without ceremony."""
+    texts: list[str] = []
+    places: list[int] = []
+    comma = c.i
+    if c.kind == BULK:
+        texts += bulk(c.text)
+        places += range(c.at, c.at + 2 * len(texts), 2)
+        comma = c.i + 1
+        c.i += 2
+        c.lines()
+    while length := _plain_length(c):
+        places.append(c.at)
+        texts.append("".join(c.texts[c.i : c.i + length]))
+        c.i += length
+        c.lines()
+        comma = c.i
+        if not c.accept(","):
             break
-        while kinds[i] == END and texts[i] and i < top:
-            i += 1
-    c.i = i
+        c.lines()
+    c.i = comma
+    if texts:
+        elements.append(s.Bulk(tuple(texts), places))
+    return bool(texts)
+
+
+_AFTER = frozenset((",", "}", "\n"))
+_ALONE_BEFORE = _AFTER | {":", ".", "comment", "timeout", "counter", ";"}
+_SIMPLE = (ADDRESS, NUMBER)
+
+
+def _plain_length(c: Cursor) -> int:
+    """How many tokens the plain element has that stands here; 0: it is none, or not plain."""
+    kinds, texts, i = c.kinds, c.texts, c.i
+    if kinds[i] not in _SIMPLE:
+        return 0
+    if texts[i + 1] in _AFTER:
+        return 1
+    if i + 3 >= len(texts) or texts[i + 3] not in _AFTER:
+        return 0
+    prefix = texts[i + 1] == "/" and _length(texts[i + 2])
+    return 3 if prefix or (texts[i + 1] == "-" and kinds[i + 2] in _SIMPLE) else 0
 
 
 def _length(text: str) -> bool:
     return text.isdecimal() and len(text) < 4 and int(text) <= 128
 
 
-def element(c: Cursor) -> s.Element | s.Variable:
+def element(c: Cursor) -> s.Member:
     """``key [timeout 5s] [comment "…"] [counter] [: data]``."""
     at = c.at
     key = concat(c, _element_part)
@@ -437,6 +471,8 @@ def element(c: Cursor) -> s.Element | s.Variable:
 
 
 def _element_part(c: Cursor) -> s.Expression:
+    if c.kinds[c.i] in _SIMPLE and c.texts[c.i + 1] in _ALONE_BEFORE:
+        return constant(c)
     if is_selector(c) and c.after() not in (",", "}", ":", "."):
         return binary(c, operand)
     return value(c)

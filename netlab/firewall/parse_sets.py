@@ -91,7 +91,7 @@ def _stateful(c: Cursor, kind: str, statements: list[s.Statement]) -> None:
     c.refuse(f"unexpected {c.said} in a {kind}", did_you_mean(c.text, known))
 
 
-def _elements(c: Cursor) -> tuple[s.Element | s.Variable, ...]:
+def _elements(c: Cursor) -> tuple[s.Member, ...]:
     if c.accept("$"):
         return (s.Variable(c.word("a variable's name"), c.at),)
     return set_literal(c).elements

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from . import syntax as s
 from .cursor import Cursor
 from .fields import TCP_OPTIONS
-from .lexer import MARK, NUMBER, STRING, WORD
+from .lexer import END, MARK, NUMBER, STRING, WORD
 from .parse_expressions import (
     assigned,
     concat,
@@ -34,48 +34,29 @@ _LEVEL_ALIASES = {"warning": "warn", "error": "err", "panic": "emerg"}
 NAT_FLAGS = ("random", "fully-random", "persistent")
 
 
-def statement(c: Cursor) -> s.Statement:
-    """One statement of a rule."""
-    read = STATEMENTS.get(c.text) if c.kind == WORD else None
-    if read and not (c.text in _BOTH and _reads_as_match(c)):
-        return read(c)
-    return _match(c)
-
-
-_BOTH = ("ct", "reset", "synproxy", "limit", "set")
-
-
-def _reads_as_match(c: Cursor) -> bool:
-    return c.text == "ct" and (c.after(), c.after(2)) not in {
-        ("helper", "set"), ("timeout", "set"), ("expectation", "set"), ("count", c.after(2))
-    }  # fmt: skip
-
-
 def _match(c: Cursor) -> s.Statement:
-    at = c.at
-    if c.kind != WORD and c.text not in ("@", "(", "$"):
-        c.refuse(f"expected a statement, found {c.said}")
-    if c.text == "$":
-        c.refuse("a variable cannot stand for a statement", "write it after a selector")
+    at = c.places[c.i]
     left = plain_selector(c) or _computed(c, at)
-    text = c.texts[c.i]
-    if text == "set" and c.kind == WORD:
-        c.take()
-        return s.Assign(left, assigned(c), at)
-    if text in ("vmap", "map"):
-        return _mapped(c, left, at)
+    text, kind = c.texts[c.i], c.kinds[c.i]
+    if kind == WORD and text in _VERBS:
+        return _VERBS[text](c, left, at)
     operator = ""
-    if text in _OPERATORS and c.kinds[c.i] >= WORD:
-        operator = _OPERATORS[c.take()]
+    if kind >= WORD and text in _OPERATORS:
+        operator = _OPERATORS[text]
+        c.i += 1
     right = right_side(c)
     mask = None
-    if c.text == "/" and c.kind == MARK:
-        c.take()
+    if c.texts[c.i] == "/" and c.kinds[c.i] == MARK:
+        c.i += 1
         mask = right_side(c)
     return s.Match(left, operator, right, mask, at)
 
 
 def _computed(c: Cursor, at: int) -> s.Expression:
+    if c.kind != WORD and c.text not in ("@", "(", "$"):
+        c.refuse(f"expected a statement, found {c.said}")
+    if c.text == "$":
+        c.refuse("a variable cannot stand for a statement", "write it after a selector")
     left = concat(c, sum_of_selectors)
     if isinstance(left, s.Value):
         c.i -= 1
@@ -93,29 +74,43 @@ def _reads(tree: s.Expression) -> bool:
     return isinstance(tree, s.Selector | s.Raw | s.Hash)
 
 
+def _assigned(c: Cursor, left: s.Expression, at: int) -> s.Statement:
+    c.take()
+    return s.Assign(left, assigned(c), at)
+
+
+def _decided(c: Cursor, left: s.Expression, at: int) -> s.Statement:
+    c.take()
+    return s.Decide(s.Map(left, set_or_name(c), True, at), at)
+
+
 def _mapped(c: Cursor, left: s.Expression, at: int) -> s.Statement:
-    if c.accept("vmap"):
-        return s.Decide(s.Map(left, set_or_name(c), True, at), at)
     c.refuse("a map gives a value, and no statement takes it here", "did you mean 'vmap'?")
 
 
+_VERBS = {"set": _assigned, "vmap": _decided, "map": _mapped}
+
+
 def _decide(c: Cursor) -> s.Statement:
-    at = c.at
+    at = c.places[c.i]
     return s.Decide(verdict(c), at)
 
 
 def _counter(c: Cursor) -> s.Statement:
-    at = c.at
-    c.take()
-    if c.accept("name"):
+    at = c.places[c.i]
+    c.i += 1
+    follows = c.texts[c.i]
+    if follows == "packets":
+        c.i += 1
+        packets = c.number("packets")
+        c.expect("bytes")
+        return s.Counter(packets, c.number("bytes"), at)
+    if follows == "name":
+        c.i += 1
         return s.Refer("counter", _named(c), at)
-    if c.kind == STRING:
+    if c.kinds[c.i] == STRING:
         return s.Refer("counter", constant(c), at)
-    if not c.accept("packets"):
-        return s.Counter(None, None, at)
-    packets = c.number("packets")
-    c.expect("bytes")
-    return s.Counter(packets, c.number("bytes"), at)
+    return s.Counter(None, None, at)
 
 
 def _named(c: Cursor) -> s.Expression:
@@ -373,9 +368,10 @@ def _remember(c: Cursor) -> s.Statement:
     from .parse_expressions import set_literal
 
     literal = set_literal(c)
-    if len(literal.elements) != 1 or not isinstance(literal.elements[0], s.Element):
-        c.refuse(f"{verb} @{name} takes one element in braces")
-    return s.Remember(verb, name, literal.elements[0], at)
+    found = literal.elements[0] if len(literal.elements) == 1 else None
+    if not isinstance(found, s.Element):
+        c.refuse(f"{verb} @{name} takes one element in braces", "as in { ip saddr }")
+    return s.Remember(verb, name, found, at)
 
 
 def _reset(c: Cursor) -> s.Statement:
@@ -399,9 +395,12 @@ def _flow(c: Cursor) -> s.Statement:
 
 
 def _ct(c: Cursor) -> s.Statement:
+    """``ct count`` and ``ct helper set``; most of what begins with ct is a match."""
+    if c.after() != "count" and (c.after() not in _OF_CT or c.after(2) != "set"):
+        return _match(c)
     at = c.at
     c.take()
-    kind = c.one_of(("count", "helper", "timeout", "expectation"), "statement of ct")
+    kind = c.take()
     if kind == "count":
         over = bool(c.accept("over"))
         return s.Connections(c.number("a count", 0xFFFFFFFF), over, at)
@@ -409,6 +408,7 @@ def _ct(c: Cursor) -> s.Statement:
     return s.Refer(f"ct {kind}", _named(c), at)
 
 
+_OF_CT = ("helper", "timeout", "expectation")
 STATEMENTS: dict[str, Callable[[Cursor], s.Statement]] = {
     **dict.fromkeys(("accept", "drop", "continue", "return", "jump", "goto"), _decide),
     **dict.fromkeys(("snat", "dnat", "masquerade", "redirect"), _nat),
@@ -431,19 +431,29 @@ STATEMENTS: dict[str, Callable[[Cursor], s.Statement]] = {
 
 def rule(c: Cursor) -> s.Rule:
     """Statements up to the end of the line, and their comment."""
-    at = c.at
+    kinds, texts = c.kinds, c.texts
+    at = c.places[c.i]
     found: list[s.Statement] = []
     comment = ""
-    kinds, texts = c.kinds, c.texts
-    while kinds[c.i] != 1 and (texts[c.i] != "}" or kinds[c.i] != MARK):
-        if texts[c.i] == "comment" and kinds[c.i] == WORD:
-            c.take()
-            comment = c.string("a comment")
-            if len(comment.encode()) > 127:
-                c.i -= 1
-                c.refuse("a comment has at most 128 bytes")
+    while (kind := kinds[c.i]) != END and (text := texts[c.i]) != "}":
+        if kind != WORD:
+            found.append(_match(c))
+        elif read := STATEMENTS.get(text):
+            found.append(read(c))
+        elif text == "comment":
+            comment = _comment(c)
             break
-        found.append(statement(c))
+        else:
+            found.append(_match(c))
     if not found:
         c.refuse("a rule without a statement")
     return s.Rule(tuple(found), comment, at)
+
+
+def _comment(c: Cursor) -> str:
+    c.take()
+    comment = c.string("a comment")
+    if len(comment.encode()) > 127:
+        c.i -= 1
+        c.refuse("a comment has at most 127 bytes")
+    return comment

@@ -13,7 +13,7 @@ from .problems import Wrong, did_you_mean
 INTERVAL, MAP, TIMEOUT, EVAL, OBJECT, CONCAT = 4, 8, 0x10, 0x20, 0x40, 0x80
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class SetKind:
     """What a set holds."""
 
@@ -70,18 +70,32 @@ class Scope:
 
     def replaced(self, tree: s.Expression) -> s.Expression:
         """An expression that is no variable (what it holds may be)."""
+        if type(tree) is s.Value:
+            return tree
         if isinstance(tree, s.Variable):
             if tree.name not in self.variables:
                 raise self.unknown(tree.name, tree.at)
             return self.variables[tree.name]
         if isinstance(tree, s.SetLiteral):
-            return s.SetLiteral(tuple(self.elements(tree.elements)), tree.at)
+            return s.SetLiteral(tuple(self._members(tree.elements)), tree.at)
         return tree
 
-    def elements(self, elements: tuple[s.Element | s.Variable, ...]) -> Iterator[s.Element]:
-        """Elements with variables (of sets too) put in their place."""
-        for each in elements:
-            if isinstance(each, s.Variable):
+    def members(self, members: tuple[s.Member, ...]) -> list[s.Element | s.Bulk]:
+        """What a set holds, with variables (of sets too) put in their place."""
+        return [*self._members(members)]
+
+    def elements(self, members: tuple[s.Member, ...]) -> list[s.Element]:
+        """The same one by one, those in bulk too."""
+        found: list[s.Element] = []
+        for each in self._members(members):
+            found.extend(each.elements() if isinstance(each, s.Bulk) else (each,))
+        return found
+
+    def _members(self, members: tuple[s.Member, ...]) -> Iterator[s.Element | s.Bulk]:
+        for each in members:
+            if isinstance(each, s.Bulk):
+                yield each
+            elif isinstance(each, s.Variable):
                 yield from self._spread(self.replaced(each), each.at)
             elif isinstance(each.key, s.Variable | s.SetLiteral):
                 yield from self._spread(self.replaced(each.key), each.at, each)
@@ -89,9 +103,9 @@ class Scope:
                 yield each
 
     def _spread(self, tree: s.Expression, at: int,
-                around: s.Element | None = None) -> Iterator[s.Element]:  # fmt: skip
+                around: s.Element | None = None) -> Iterator[s.Element | s.Bulk]:  # fmt: skip
         if isinstance(tree, s.SetLiteral):
-            yield from self.elements(tree.elements)
+            yield from self._members(tree.elements)
         elif isinstance(tree, s.Values):
             yield from (s.Element(item, at=at) for item in tree.items)
         elif around is not None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
 
 from . import syntax as s
 from . import values
 from .datatypes import TYPES, Type, sized
 from .elements import (
     Stateful,
+    count,
     data_length,
     element_lists,
     key_length,
+    laid_out,
     network_order,
     type_number,
 )
@@ -30,8 +33,7 @@ OBJECT_KINDS = {"counter": 1, "quota": 2, "ct helper": 3, "limit": 4, "connlimit
                 "ct timeout": 7, "secmark": 8, "ct expectation": 9, "synproxy": 10}  # fmt: skip
 
 
-@dataclass(frozen=True)
-class SetMessage:
+class SetMessage(NamedTuple):
     """A message about a set: its number among NFT_MSG, its flags, its attributes."""
 
     number: int
@@ -41,20 +43,22 @@ class SetMessage:
 
 
 def anonymous(table: str, prefix: str, kind: SetKind, loaded: Sequence[Loaded],
-              elements: Sequence[s.Element], scope: Scope, stateful: Stateful,
-              at: int) -> Iterator[SetMessage]:  # fmt: skip
+              elements: Sequence[s.Element | s.Bulk], scope: Scope, stateful: Stateful,
+              at: int) -> list[SetMessage]:  # fmt: skip
     """A set that lives in one rule; the kernel picks its name."""
-    name = f"__{prefix}%d"
-    yield SetMessage(NEWSET, CREATE, _definition(table, name, kind, len(elements), b"", ()), at)
+    name, size = f"__{prefix}%d", sum(map(count, elements))
     head = text(1, table) + text(2, name) + u32(4, kind.number)
-    for chunk in element_lists(kind, loaded, elements, scope, stateful):
-        yield SetMessage(NEWSETELEM, CREATE, head + chunk, at)
+    definition = _definition(table, name, kind, size, b"", ())
+    return [
+        SetMessage(NEWSET, CREATE, definition, at),
+        *(SetMessage(NEWSETELEM, CREATE, head + chunk, at)
+          for chunk in element_lists(kind, loaded, elements, scope, stateful)),
+    ]  # fmt: skip
 
 
 def _definition(table: str, name: str, kind: SetKind, size: int, more: bytes,
                 notes: tuple[tuple[int, bytes], ...]) -> bytes:  # fmt: skip
-    parts = [text(1, table), text(2, name), u32(3, kind.flags)]
-    parts += [u32(4, type_number(kind.key)), u32(5, key_length(kind.key))]
+    parts = [text(1, table), text(2, name), u32(3, kind.flags), _key(kind.key)]
     if kind.verdicts:
         parts += [u32(6, 0xFFFFFF00), u32(7, 0)]
     elif kind.object:
@@ -66,18 +70,28 @@ def _definition(table: str, name: str, kind: SetKind, size: int, more: bytes,
         described.append(nest(2, *(nest(1, u32(1, each.bytes)) for each in kind.key)))
     parts += [nest(9, *described)] if described else []
     parts.append(u32(10, kind.number))
-    order = [(0, _order(kind.key))]
-    if kind.data is not None:
-        order.append((1, _order(kind.data)))
+    order = _orders(kind.key, kind.data)
     if kind.data_interval:
-        order.append((6, b"\1\0\0\0"))
-    return b"".join(parts) + more + attribute(13, userdata(*order, *notes))
+        order += userdata((6, b"\1\0\0\0"))
+    return b"".join(parts) + more + attribute(13, order + userdata(*notes))
+
+
+@cache
+def _key(types: tuple[Type, ...]) -> bytes:
+    return u32(4, type_number(types)) + u32(5, key_length(types))
+
+
+@cache
+def _orders(key: tuple[Type, ...], data: tuple[Type, ...] | None) -> bytes:
+    """nft's notes on the byte order of what a set holds."""
+    notes = [(0, _order(key))]
+    return userdata(*notes, *(((1, _order(data)),) if data is not None else ()))
 
 
 def _order(types: tuple[Type, ...]) -> bytes:
-    """nft's note on the byte order of a key: 1 host, 2 network."""
-    big = types[0].order == ">" if len(types) == 1 else False
-    return (2 if big else 1).to_bytes(4, "little") if len(types) == 1 else bytes(4)
+    """1 host, 2 network; 0 for a concatenation, whose parts have their own."""
+    number = (2 if types[0].order == ">" else 1) if len(types) == 1 else 0
+    return number.to_bytes(4, "little")
 
 
 # ---- named sets
@@ -161,11 +175,11 @@ def _notes(tree: s.Set) -> tuple[tuple[int, bytes], ...]:
     return tuple(notes)
 
 
-def filled(table: str, kind: SetKind, elements: Sequence[s.Element], scope: Scope,
+def filled(table: str, kind: SetKind, elements: Sequence[s.Element | s.Bulk], scope: Scope,
            stateful: Stateful, at: int, flags: int = CREATE, number: int = NEWSETELEM
            ) -> Iterator[SetMessage]:  # fmt: skip
     """Elements put into (or taken from) a named set."""
-    loaded = [Loaded(each) for each in kind.key]
+    loaded = laid_out(kind.key)
     head = text(1, table) + text(2, kind.name) + (u32(4, kind.number) if kind.number else b"")
     adding = number == NEWSETELEM
     for chunk in element_lists(kind, loaded, elements, scope, stateful, adding):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from . import syntax as s
@@ -16,7 +16,7 @@ def show(script: s.Script) -> str:
     return "".join(f"{line}\n" for each in script.lines for line in _line(each))
 
 
-def expression(tree: s.Expression | s.Element) -> str:
+def expression(tree: s.Expression | s.Member) -> str:
     return _EXPRESSIONS[type(tree)](tree)
 
 
@@ -104,6 +104,7 @@ _EXPRESSIONS: dict[type, Callable[[Any], str]] = {
     s.Verdict: lambda v: v.kind if v.chain is None else f"{v.kind} {expression(v.chain)}",
     s.SetLiteral: _literal,
     s.Element: _element,
+    s.Bulk: lambda v: ", ".join(v.texts),
     s.Map: _map,
 }
 
@@ -418,13 +419,17 @@ _TWO = frozenset(("ipv4_addr", "ct_state", "ct_status"))
 def _elements(tree: s.Set) -> Iterator[str]:
     if not tree.elements:
         return
-    texts = list(map(expression, tree.elements))
+    texts = [text for each in tree.elements for text in _texts(each)]
     step = _step(tree)
     rows = [", ".join(texts[at : at + step]) for at in range(0, len(texts), step)]
     lines = ",\n".join(rows).split("\n")
     yield f"elements = {{ {lines[0]}" + (" }" if len(lines) == 1 else "")
     for number, line in enumerate(lines[1:], 2):
         yield f"\t     {line}" + (" }" if number == len(lines) else "")
+
+
+def _texts(member: s.Member) -> Sequence[str]:
+    return member.texts if isinstance(member, s.Bulk) else (expression(member),)
 
 
 def _step(tree: s.Set) -> int:

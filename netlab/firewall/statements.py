@@ -38,10 +38,11 @@ def statement(w: Writer, tree: s.Statement) -> None:
 
 def rule_expressions(w: Writer, tree: s.Rule) -> list[bytes]:
     """All expressions of a rule, in order."""
-    last = tree.statements[-1] if tree.statements else None
+    known = w.family in ("ip", "ip6")
     for each in tree.statements:
-        if each is last or not _said_by_table(w.family, each):
-            statement(w, each)
+        if known and each is not tree.statements[-1] and _said_by_table(w.family, each):
+            continue
+        _STATEMENTS[type(each)](w, each)
     return merged(w.items)
 
 
@@ -49,7 +50,6 @@ def _said_by_table(family: str, tree: s.Statement) -> bool:
     """``meta protocol ip`` in a table of family ip, before anything else."""
     return (
         isinstance(tree, s.Match)
-        and family in ("ip", "ip6")
         and tree.left == s.Selector(("meta", "protocol"))
         and tree.operator in ("", "==")
         and tree.right == s.Value(family)

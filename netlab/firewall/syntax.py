@@ -6,6 +6,7 @@ same are equal, wherever they stand.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -43,21 +44,21 @@ class Wildcard:
     at: int = _place()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Prefix:
     base: Expression
     length: int
     at: int = _place()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Range:
     low: Expression
     high: Expression
     at: int = _place()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Selector:
     """What a packet or its state is asked for, in nft's full words: ``("tcp", "dport")``."""
 
@@ -119,7 +120,7 @@ class SetName:
     at: int = _place()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Verdict:
     """accept, drop, continue, return, queue; jump and goto with their chain."""
 
@@ -142,8 +143,38 @@ class Element:
 
 
 @dataclass(frozen=True, slots=True)
+class Bulk:
+    """Plain values, prefixes and ranges in a row, as texts alone: they fill large sets."""
+
+    texts: tuple[str, ...]
+    places: Sequence[int] = field(compare=False, repr=False)
+
+    @property
+    def at(self) -> int:
+        return self.places[0]
+
+    def elements(self) -> Iterator[Element]:
+        """The same, one by one."""
+        for text, at in zip(self.texts, self.places, strict=True):
+            yield Element(plain(text, at), at=at)
+
+
+def plain(text: str, at: int) -> Expression:
+    """A value, ``value/length`` or ``value-value``."""
+    for sign in "/-":
+        first, found, rest = text.partition(sign)
+        if found:
+            low, high = Value(first, False, at), Value(rest, False, at)
+            return Prefix(low, int(rest), at) if sign == "/" else Range(low, high, at)
+    return Value(text, False, at)
+
+
+Member: TypeAlias = Element | Bulk | Variable
+
+
+@dataclass(frozen=True, slots=True)
 class SetLiteral:
-    elements: tuple[Element | Variable, ...]
+    elements: tuple[Member, ...]
     at: int = _place()
 
 
@@ -165,7 +196,7 @@ Expression: TypeAlias = (
 # ---- statements
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Match:
     """``left operator right``; the operator ``""`` is the one that nft chooses."""
 
@@ -177,7 +208,7 @@ class Match:
     at: int = _place()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Decide:
     """A verdict, or a verdict map."""
 
@@ -194,7 +225,7 @@ class Assign:
     at: int = _place()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Counter:
     packets: int | None = None
     bytes: int | None = None
@@ -349,7 +380,7 @@ Statement: TypeAlias = (
 # ---- what a table holds
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Rule:
     statements: tuple[Statement, ...]
     comment: str = ""
@@ -387,7 +418,7 @@ class Set:
     """Names of types; an expression after ``typeof``."""
     data: tuple[str, ...] | Expression | None = None
     flags: tuple[str, ...] = ()
-    elements: tuple[Element | Variable, ...] = ()
+    elements: tuple[Member, ...] = ()
     timeout: str = ""
     gc_interval: str = ""
     size: int | None = None

@@ -18,11 +18,11 @@ from .sets import SetMessage, anonymous
 
 
 @lru_cache(2048)
-def _needed(tree: s.Expression) -> tuple[str, bool, tuple[int, ...]]:
+def _needed(words: tuple[str, ...]) -> tuple[str, bool, tuple[int, ...]]:
     """The protocol of a selector, whether it lies inside of it, and the icmp types that have it."""
+    tree = s.Selector(words)
     found = field_of(tree)
-    if found is None:
-        return "", False, ()
+    assert found is not None
     return protocol_of(found), found.source == "exthdr", icmp_types(tree)
 
 
@@ -48,7 +48,7 @@ class Writer:
 
     def told(self, tree: s.Expression) -> s.Expression:
         """``ct original saddr`` has the addresses of the table's family."""
-        if not isinstance(tree, s.Selector) or tree.words[0] != "ct":
+        if type(tree) is not s.Selector or tree.words[0] != "ct":
             return tree
         if tree.words[-1] not in ("saddr", "daddr") or len(tree.words) != 3:
             return tree
@@ -60,9 +60,11 @@ class Writer:
     def need(self, tree: s.Expression) -> None:
         """Matches that must precede what an expression reads."""
         for each in (tree,) if type(tree) is s.Selector else selectors(tree):
-            protocol, inner, types = _needed(each)
+            if not isinstance(each, s.Selector):
+                continue
+            protocol, inner, types = _needed(each.words)
             if protocol:
-                self.items.extend(self.packet.need(protocol, each.at, inner))
+                self.items += self.packet.need(protocol, each.at, inner)
             if types and not (self.icmp and set(self.icmp) <= set(types)):
                 self._need_icmp(each, types)
 
@@ -91,7 +93,7 @@ class Writer:
         return name
 
     def new_set(self, prefix: str, kind: SetKind, loaded: list[Loaded],
-                elements: list[s.Element], at: int) -> SetKind:  # fmt: skip
+                elements: list[s.Element | s.Bulk], at: int) -> SetKind:  # fmt: skip
         self.sets.extend(
             anonymous(self.table, prefix, kind, loaded, elements, self.scope, self.stateful, at)
         )
@@ -114,12 +116,12 @@ class Writer:
         table = self.scope.replaced(table)
         self.need(key)
         if isinstance(table, s.SetLiteral):
-            elements = list(self.scope.elements(table.elements))
+            elements = self.scope.members(table.elements)
             if not elements:
                 raise Wrong(table.at, "the set is empty", "nothing would ever match")
             interval = any(map(self._is_span, elements))
             loaded, more = load_all(key, slot, self.scope, interval)
-            kind = self._literal_kind(loaded, elements, interval, data, verdicts, objects, ranges)
+            kind = self._literal_kind(loaded, interval, data, verdicts, objects, ranges)
             self._check_jumps(elements)
             prefix = "map" if to is not None or objects else "set"
             self.new_set(prefix, kind, loaded, elements, table.at)
@@ -152,12 +154,12 @@ class Writer:
         if to is not None and not verdicts and kind.data is None:
             raise Wrong(table.at, f"{kind.name} is a set, and maps to nothing")
 
-    def _check_jumps(self, elements: list[s.Element]) -> None:
+    def _check_jumps(self, elements: list[s.Element | s.Bulk]) -> None:
         for each in elements:
-            if isinstance(each.data, s.Verdict):
+            if isinstance(each, s.Element) and isinstance(each.data, s.Verdict):
                 self.chain(each.data)
 
-    def _literal_kind(self, loaded: list[Loaded], elements: list[s.Element], interval: bool,
+    def _literal_kind(self, loaded: list[Loaded], interval: bool,
                       data: tuple[Type, ...] | None, verdicts: bool, objects: int,
                       ranges: bool) -> SetKind:  # fmt: skip
         types = tuple(each.type for each in loaded)
@@ -169,7 +171,9 @@ class Writer:
         return SetKind("", types, data, flags, objects, verdicts, self.scope.next(),
                        data_interval=ranges)  # fmt: skip
 
-    def _is_span(self, each: s.Element) -> bool:
+    def _is_span(self, each: s.Element | s.Bulk) -> bool:
+        if isinstance(each, s.Bulk):
+            return any("/" in text or "-" in text for text in each.texts)
         key = self.scope.replaced(each.key)
         parts = key.parts if isinstance(key, s.Concat) else (key,)
         return any(map(self.is_span, parts))
