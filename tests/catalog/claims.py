@@ -302,7 +302,8 @@ Claim = Callable[[Lab], None]
 CLAIMS: Mapping[str, Claim] = {
     claim.__name__.replace("_", "-"): claim
     for claim in (
-        *FILTERS, container_bridge, dhcp_dns, dual_stack, lan, ospf, pmtu, policy_routing, proxy_arp, ring,
+        *FILTERS,
+        container_bridge, dhcp_dns, dual_stack, lan, ospf, pmtu, policy_routing, proxy_arp, ring,
         slaac, tap_switch, tun_vpn, two_hosts, two_lans, vxlan_overlay, web,
     )
 }  # fmt: skip

@@ -201,4 +201,29 @@ def _traffic_of_carol(lab: Lab) -> None:
     assert lab.counted("sw")["by ARP"] == 3
 
 
-FILTERS = (bridge_filter, stateful, syn_flood)
+DATAGRAMS = """
+import socket, sys
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for _ in range(100):
+    for port in map(int, sys.argv[2:]):
+        sock.sendto(b"x", (sys.argv[1], port))
+"""
+
+
+def netdev_ingress(lab: Lab) -> None:
+    """alice ── gw ── web"""
+    ports = ("1111", "2222", "3333")
+    with lab.watched("gw", "lan", "udp") as seen, lab.watched("web", "eth0", "udp") as arrived:
+        send = ("python3", "-c", DATAGRAMS, "203.0.113.2", *ports)
+        assert inside(lab.name, "alice", *send).code == 0
+        eventually(lambda: all(seen(f"> 203.0.113.2.{port}:") for port in ports))
+        eventually(lambda: arrived("> 203.0.113.2.3333:"))
+        assert arrived("> 203.0.113.2.1111:") + arrived("> 203.0.113.2.2222:") == []
+    assert lab.counted("gw") == {
+        "1111 dropped at ingress": 100, "1111 in prerouting": 0, "1111 forwarded": 0,
+        "2222 at ingress": 100, "2222 dropped in prerouting": 100, "2222 forwarded": 0,
+        "3333 at ingress": 100, "3333 in prerouting": 100, "3333 forwarded": 100,
+    }  # fmt: skip
+
+
+FILTERS = (bridge_filter, netdev_ingress, stateful, syn_flood)
