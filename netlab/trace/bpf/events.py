@@ -1,0 +1,272 @@
+"""Events as they are declared, and the program that tells of one.
+
+    Event("kfree_skb", "sk_buff *", (
+        Field("reason", "enum skb_drop_reason"),
+        Field("device", "sk_buff.dev->name"),
+    ))
+
+A field is an argument, found by its type (``int#1`` is the second ``int``), or a way from the
+argument that points to the first struct of its path. So arguments may come and go with kernels;
+what a kernel does not have is left out, and named. Each record begins with a header, see ``Head``.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from netlab.trace.bpf.assembler import FP, R0, R1, R2, R3, R6, R7, R8, R9, Code, Register, Size
+from netlab.trace.bpf.btf import NoSuchType, Way
+
+_HEAD = struct.Struct("=QQIIII")
+_SCRATCH = -8
+"""On the stack: a pointer that is being followed. Gates have what lies below ``GATE``."""
+_INDEX = -16
+GATE = -24
+HOOK = ("nf_hook_state *", "sk_buff *")
+"""What a program at a netfilter hook is given (linux/bpf.h, ``struct bpf_nf_ctx``)."""
+
+
+class Field(NamedTuple):
+    """A value to be told."""
+
+    name: str
+    source: str
+    """An argument's type, or a path; see above. Or ``@slot``: what a gate left on the stack."""
+    size: int = 0
+    """Bytes; 0 for as many as the type has."""
+
+
+class Event(NamedTuple):
+    """A tracepoint, or a netfilter hook where the name is ""."""
+
+    name: str
+    subject: str
+    """The type of the argument that the gate looks at; "" for none."""
+    fields: tuple[Field, ...] = ()
+    last: bool = False
+    """Whether the subject is gone after it."""
+
+
+class Head(NamedTuple):
+    """What every record begins with."""
+
+    time: int
+    """Nanoseconds of CLOCK_MONOTONIC."""
+    subject: int
+    """An address; 0 for none."""
+    number: int
+    """Of the program."""
+    cpu: int
+    pid: int
+    """Of the process that the CPU ran, which need not have to do with it."""
+    more: int
+    """The gate's own."""
+
+
+class Asked(Protocol):
+    """Who knows the kernel's types; see ``netlab.trace.bpf.types``."""
+
+    def way(self, path: str, tracepoint: str = "") -> Way: ...
+
+    def arguments(self, tracepoint: str) -> tuple[str, ...]: ...
+
+
+Gate = Callable[[Code, Event], None]
+"""Writes what decides whether an event is told: jumps to "out", or goes on. R7 holds the subject,
+R6 the context; R8 and R9 are its own, and what is left in R9 is the head's ``more``."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the fields of an event's record lie."""
+
+    event: Event
+    unpack: struct.Struct
+    names: tuple[str, ...]
+    missing: tuple[str, ...]
+    """What this kernel does not have, in words."""
+
+    @property
+    def size(self) -> int:
+        return _HEAD.size + self.unpack.size
+
+    def read(self, record: bytes) -> tuple[Head, dict[str, int | bytes]]:
+        head = Head(*_HEAD.unpack_from(record))
+        return head, dict(zip(self.names, self.unpack.unpack_from(record, _HEAD.size), strict=True))
+
+
+def number_of(record: bytes) -> int:
+    """Of the program that wrote it."""
+    return Head(*_HEAD.unpack_from(record)).number
+
+
+class _Known(NamedTuple):
+    field: Field
+    argument: int
+    """-1 for what a gate left."""
+    way: Way | None
+    size: int
+    at: int
+    """In the record."""
+
+
+def lay_out(event: Event, types: Asked) -> tuple[Layout, Sequence[_Known], int]:
+    """The layout, the fields that there are, and the place of the subject among the arguments.
+
+    Raises NoSuchType where there is no such event, or none with such a subject.
+    """
+    arguments = types.arguments(event.name) if event.name else HOOK
+    if event.subject and event.subject not in arguments:
+        raise NoSuchType(f"{event.name} has no {event.subject}")
+    known: list[_Known] = []
+    missing: list[str] = []
+    at = _HEAD.size
+    for field in event.fields:
+        try:
+            found = _find(field, arguments, event, types, at)
+        except NoSuchType as reason:
+            missing.append(str(reason))
+            continue
+        known.append(found)
+        at += (found.size + 7) & ~7
+    parts = "".join(_part(found.size) for found in known)
+    names = tuple(found.field.name for found in known)
+    layout = Layout(event, struct.Struct(f"={parts}"), names, tuple(missing))
+    return layout, known, arguments.index(event.subject) if event.subject else -1
+
+
+def _part(size: int) -> str:
+    """A number where it is as wide as one; each field begins at a multiple of 8."""
+    whole = {1: "B7x", 2: "H6x", 4: "I4x", 8: "Q"}
+    return whole.get(size) or f"{size}s{-size % 8}x"
+
+
+def _find(field: Field, arguments: Sequence[str], event: Event, types: Asked, at: int) -> _Known:
+    if field.source.startswith("@"):
+        return _Known(field, -1, Way((0,), field.size), field.size, at)
+    if "." in field.source:
+        pointer = f"{field.source.partition('.')[0]} *"
+        if pointer not in arguments:
+            raise NoSuchType(f"{event.name} has no {pointer}")
+        way = types.way(field.source, event.name)
+        return _Known(field, arguments.index(pointer), way, field.size or way.size, at)
+    kind, _, count = field.source.partition("#")
+    places = [place for place, found in enumerate(arguments) if found == kind]
+    if len(places) <= int(count or 0):
+        raise NoSuchType(f"{event.name} has no {field.source}")
+    return _Known(field, places[int(count or 0)], None, field.size or _width(kind), at)
+
+
+def _width(kind: str) -> int:
+    """Of an argument, in bytes; every one is passed in 8."""
+    if kind.endswith("*") or "long" in kind or kind in ("u64", "s64", "size_t"):
+        return 8
+    return 4
+
+
+def program(
+    known: Sequence[_Known],
+    subject: int,
+    layout: Layout,
+    number: int,
+    gate: Gate,
+    ring: int,
+    lost: int,
+    answer: int = 0,
+) -> bytes:
+    """The program's instructions; ``ring`` and ``lost`` are maps, ``answer`` what it returns.
+
+    ``lost`` is a per-CPU array with one counter of 8 bytes, for what found no room.
+    """
+    code = Code()
+    code.set(R6, R1)
+    if subject >= 0:
+        code.load(8, R7, R6, 8 * subject)
+        code.jump_if(R7, "==", 0, "out")
+    else:
+        code.set(R7, 0)
+    code.set(R9, 0)
+    gate(code, layout.event)
+    _reserve(code, layout.size, number, ring)
+    for found in known:
+        _tell(code, found)
+    code.set(R1, R9)
+    code.set(R2, 0)
+    code.call("ringbuf_submit")
+    code.jump("out")
+    code.label("no room")
+    _count(code, lost)
+    code.label("out")
+    code.set(R0, answer)
+    code.exit()
+    return bytes(code)
+
+
+def _reserve(code: Code, size: int, number: int, ring: int) -> None:
+    """From here on R9 is the record, and its head is filled in."""
+    code.store(8, FP, _SCRATCH, R9)
+    code.set_map(R1, ring)
+    code.set(R2, size)
+    code.set(R3, 0)
+    code.call("ringbuf_reserve")
+    code.jump_if(R0, "==", 0, "no room")
+    code.set(R9, R0)
+    code.load(8, R1, FP, _SCRATCH)
+    code.store(4, R9, 28, R1)
+    code.store(8, R9, 8, R7)
+    code.store(4, R9, 16, number)
+    code.call("ktime_get_ns")
+    code.store(8, R9, 0, R0)
+    code.call("get_smp_processor_id")
+    code.store(4, R9, 20, R0)
+    code.call("get_current_pid_tgid")
+    code.shift_right(R0, 32)
+    code.store(4, R9, 24, R0)
+
+
+def _tell(code: Code, found: _Known) -> None:
+    if found.way is None:  # the argument itself
+        code.load(8, R1, R6, 8 * found.argument)
+        sizes: dict[int, Size] = {1: 1, 2: 2, 4: 4, 8: 8}
+        code.store(sizes[found.size], R9, found.at, R1)
+        return
+    if found.argument < 0:
+        code.load(8, R8, FP, int(found.field.source[1:]))
+    else:
+        code.load(8, R8, R6, 8 * found.argument)
+    *pointers, last = found.way.offsets
+    for offset in pointers:
+        read(code, FP, _SCRATCH, 8, R8, offset)
+        code.load(8, R8, FP, _SCRATCH)
+    read(code, R9, found.at, found.size, R8, last)
+
+
+def read(code: Code, to: Register, at: int, size: int, base: Register, offset: int) -> None:
+    """From anywhere in the kernel to the stack or a record; zeros where nothing can be read."""
+    code.set(R1, to)
+    code.add(R1, at)
+    code.set(R2, size)
+    code.set(R3, base)
+    if offset:
+        code.add(R3, offset)
+    code.call("probe_read_kernel")
+
+
+def _count(code: Code, counter: int) -> None:
+    code.store(4, FP, _INDEX, 0)
+    code.set_map(R1, counter)
+    code.set(R2, FP)
+    code.add(R2, _INDEX)
+    code.call("map_lookup_elem")
+    code.jump_if(R0, "==", 0, "out")
+    code.load(8, R1, R0)
+    code.add(R1, 1)
+    code.store(8, R0, 0, R1)
+
+
+def missing_of(layouts: Sequence[Layout]) -> Iterator[str]:
+    for layout in layouts:
+        yield from layout.missing
