@@ -86,15 +86,17 @@ def _script(spec: str) -> Script:
     if not spec:
         return Script(())
     wanted = json.loads(spec)
+    topology, nat = wanted["file"], wanted["nat"]
     first, beside = wanted["texts"][:1], dict(wanted["texts"][1:])
-    written = [Source(name, text, wanted["line"], wanted["indent"]) for name, text in first]
-    base = "".join(os.path.dirname(s.file) for s in written if not os.path.isabs(s.file))
+    base = os.path.dirname("".join(name for name, _ in first))
 
     def read(path: str) -> Source:
         name = os.path.normpath(os.path.join(base, path))
         return Source(name, beside[name]) if name in beside else no_includes(path)
 
-    return parse_all([*written, *(Source(**own) for own in wanted["own"])], read)
+    texts = [Source(name or topology, t, wanted["line"], wanted["indent"]) for name, t in first]
+    own = [Source(topology, nat, asked=wanted["asked"])] if nat else []
+    return parse_all([*texts, *own], read)
 
 
 def _socket() -> socket.socket:

@@ -75,7 +75,8 @@ class Ports(_Word):
     def read(cls, raw: Any) -> Ports:
         match = PORTS.fullmatch(str(raw))
         if match is None or isinstance(raw, bool):
-            raise ValueError(f"{raw!r} is no port: a port is a number, a range as 8000-8010")
+            said = str(raw).lower() if isinstance(raw, bool) else repr(raw)
+            raise ValueError(f"{said} is no port: a port is a number, a range as 8000-8010")
         return cls(int(match[1]), int(match[2] or match[1]))
 
     def __str__(self) -> str:
@@ -84,6 +85,10 @@ class Ports(_Word):
     @property
     def count(self) -> int:
         return self.high - self.low + 1
+
+    @property
+    def all(self) -> range:
+        return range(self.low, self.high + 1)
 
 
 @dataclass(frozen=True)

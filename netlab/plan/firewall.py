@@ -11,7 +11,6 @@ from netlab.firewall.parse import parse_all
 from netlab.firewall.problems import RuleProblem, RulesetError, Uncovered
 from netlab.firewall.sources import Source
 from netlab.firewall.swap import mentions
-from netlab.firewall.syntax import Script
 from netlab.model.firewall import RuleFile
 from netlab.model.site import Path, Site
 from netlab.model.topology import Node, Topology
@@ -49,6 +48,7 @@ class Firewalls:
     def _one(
         self, node: Node, nat: Translation, path: Path, site: Site, around: Around
     ) -> Firewall | None:
+        name = node.nftables.file if isinstance(node.nftables, RuleFile) else ""
         try:
             written = [] if node.nftables is None else [_first(node.nftables, path, around)]
         except (OSError, ValueError) as problem:
@@ -57,12 +57,10 @@ class Firewalls:
             return None
         asked = tuple(around.where(path) for path in nat.asked)
         made = [Source(around.file, nat.text, asked=asked)] if nat.text else []
-        reader = _Reader(around, [(text.file, text.text) for text in written])
+        reader = _Reader(around, [(name, text.text) for text in written])
         links = _Noted({nic.name: n for n, nic in enumerate(site.nics, FIRST_INDEX)} | {"lo": 1})
         try:
-            script = parse_all([*written, *made], reader.read)
-            _leave_alone(script, len(made))
-            compile_script(script, links=links)
+            _try([*written, *made], bool(made), reader, links)
         except Uncovered:
             pass  # libnftables may know it: the kernel room asks, and says which package it takes
         except RulesetError as failure:
@@ -72,22 +70,19 @@ class Firewalls:
             return None
         over = tuple(device_key(site.ns, name) for name in sorted(links.asked))
         line, indent = (written[0].line, written[0].indent) if written else (1, 0)
-        text = (around.file, nat.text) if made else ("", "")
+        texts = tuple(reader.texts)
         return Firewall(
-            site.ns, tuple(reader.texts), over, line, indent, text, nat.words, asked
+            site.ns, texts, over, line, indent, nat.text, nat.words, asked, around.file
         )
 
 
-def _leave_alone(script: Script, made: int) -> None:
-    """The table of `nat:`, which is the last ``made`` to be spoken of, is netlab's own.
-
-    Raises RulesetError.
-    """
-    places = mentions(script, TABLE)
-    if made and len(places) > made:
+def _try(texts: list[Source], is_last_ours: bool, reader: _Reader, links: _Noted) -> None:
+    """Raises RulesetError, also where the table of `nat:` is spoken of by another than the last."""
+    script = parse_all(texts, reader.read)
+    if is_last_ours and (others := mentions(script, TABLE)[:-1]):
         message = f"the table {' '.join(TABLE)} is what `nat:` makes"
-        problems = (RuleProblem(p, message, "use another name") for p in places[:-made])
-        raise RulesetError(tuple(problems))
+        raise RulesetError(tuple(RuleProblem(p, message, "use another name") for p in others))
+    compile_script(script, links=links)
 
 
 def _first(written: str | RuleFile, path: Path, around: Around) -> Source:
@@ -125,8 +120,8 @@ class _Reader:
 
     def read(self, path: str) -> Source:
         """Relative to the file that the rules begin in."""
-        base = os.path.dirname(self.texts[0][0]) if len(self.texts) else ""
-        name = os.path.normpath(os.path.join("" if os.path.isabs(base) else base, path))
+        base = os.path.dirname(self.texts[0][0])
+        name = os.path.normpath(os.path.join(base, path))
         text = _text(self._around, name)
         if (name, text) not in self.texts[1:]:
             self.texts.append((name, text))

@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from netlab.model.nat import AddressRange, Masquerade, Nat, OneToOne, Ports, Publish, SourceNat
+from netlab.model.nat import (
+    AddressRange,
+    Masquerade,
+    Nat,
+    OneToOne,
+    Ports,
+    Publish,
+    SourceNat,
+    Target,
+)
 from netlab.model.site import Nic, Path, Site
 from netlab.model.topology import Node
 from netlab.model.words import Prefix
@@ -41,11 +50,13 @@ def translation(node: Node, kind: NodeKind, site: Site, sites: Mapping[str, Site
     if node.nat == Nat():
         return Translation()
     work = _Work(node, Names(node, site, sites))
+    if kind.bridge:
+        message = f"{site.name} is a {node.kind}: it passes frames on as they are"
+        work.names.say((), message, "a router has `nat`")
+        return Translation(wrong=tuple(work.names.wrong))
     if not kind.forwards and not _is_made_to_forward(node):
-        work.names.say((), f"{site.name} forwards nothing, so there is nothing to translate", (
-            "a switch passes frames on as they are; a router has `nat`"
-            if kind.bridge else "write `kind: router`"
-        ))  # fmt: skip
+        message = f"{site.name} forwards nothing, so there is nothing to translate"
+        work.names.say((), message, "write `kind: router`")
     work.all(node.nat)
     text = list(work.table())
     return Translation(
@@ -64,6 +75,18 @@ def _is_made_to_forward(node: Node) -> bool:
 class _Rule:
     path: Path
     text: str
+
+
+@dataclass(frozen=True)
+class _Way:
+    """What is published, in one family and one protocol."""
+
+    family: int
+    to: str
+    protocol: str
+    asked: Ports
+    ports: Ports
+    """Where they lead; as many as are asked for."""
 
 
 @dataclass
@@ -96,8 +119,9 @@ class _Work:
             found = self._both(targets, nics, entry, path)
             for family, to in found.items():
                 for word, asked in entry.protocols:
-                    self._not_twice(taken, path, nics, word, family, asked)
-                    self._published(path, nics, family, to, word, asked, entry.to.ports or asked)
+                    way = _Way(family, to, word, asked, entry.to.ports or asked)
+                    self._not_twice(taken, path, nics, way)
+                    self._published(path, nics, way)
 
     def _are_ports(self, entry: Publish, word: str, asked: Ports, path: Path) -> bool:
         count = len(self.names.wrong)
@@ -106,13 +130,11 @@ class _Work:
             self._in_bounds(entry.to.ports, (*path, "to"))
         fine = len(self.names.wrong) == count
         if fine and entry.to.ports is not None and entry.to.ports.count != asked.count:
-            less = entry.to.ports.low
-            right = f"{entry.to.to}:{Ports(less, min(less + asked.count - 1, HIGHEST_PORT))}"
-            self.names.say(
-                (*path, "to"),
-                f"{word} {asked} is {_count(asked)}, {entry.to.ports} is {_count(entry.to.ports)}",
-                f"as many are meant on both sides, as {right}; or none, for the same ports",
-            )
+            last = min(entry.to.ports.low + asked.count - 1, HIGHEST_PORT)
+            right = Target(entry.to.to, Ports(last - asked.count + 1, last))
+            message = f"{asked} is {_count(asked)}, {entry.to.ports} is {_count(entry.to.ports)}"
+            hint = f"write as many, as {right}, or none for the same: {entry.to.to}"
+            self.names.say((*path, "to"), message, hint)
             fine = False
         return fine
 
@@ -145,34 +167,23 @@ class _Work:
         taken: dict[tuple[str, str, int], list[tuple[Ports, int]]],
         path: Path,
         nics: Sequence[Nic],
-        word: str,
-        family: int,
-        asked: Ports,
+        way: _Way,
     ) -> None:
         for nic in nics:
-            others = taken.setdefault((nic.name, word, family), [])
+            others = taken.setdefault((nic.name, way.protocol, way.family), [])
             for other, place in others:
-                if other.low <= asked.high and asked.low <= other.high:
-                    both = Ports(max(other.low, asked.low), min(other.high, asked.high))
-                    message = f"{word}/{both} is published on {nic.name} already"
-                    self.names.say((*path, word), message, f"by nat.publish[{place}]")
-            others.append((asked, int(path[1])))
+                if other.low <= way.asked.high and way.asked.low <= other.high:
+                    both = Ports(max(other.low, way.asked.low), min(other.high, way.asked.high))
+                    message = f"{way.protocol}/{both} is published on {nic.name} already"
+                    self.names.say((*path, way.protocol), message, f"by nat.publish[{place}]")
+            others.append((way.asked, int(path[1])))
 
-    def _published(
-        self,
-        path: Path,
-        nics: Sequence[Nic],
-        family: int,
-        to: str,
-        word: str,
-        asked: Ports,
-        ports: Ports,
-    ) -> None:
-        for match in self._destinations(nics, family):
-            target = _new_destination(family, to, word, asked, ports)
-            text = f"{match} {word} dport {asked} counter dnat {target}"
+    def _published(self, path: Path, nics: Sequence[Nic], way: _Way) -> None:
+        ports = f"{way.protocol} dport {way.asked}"
+        for match in self._destinations(nics, way.family):
+            text = f"{match} {ports} counter dnat {_new_destination(way)}"
             self.redirected.append(_Rule(path, text))
-        self._hairpin(path, family, to, f" {word} dport {ports}")
+        self._hairpin(path, way.family, way.to, f" {way.protocol} dport {way.ports}")
 
     def _destinations(self, nics: Sequence[Nic], family: int) -> Iterator[str]:
         """What is addressed to these interfaces; a whole outer address is its inner node's."""
@@ -315,13 +326,13 @@ def _from(prefix: Prefix | None, family: int) -> str:
     return f"{NAMED[family]} saddr {prefix}"
 
 
-def _new_destination(family: int, to: str, word: str, asked: Ports, ports: Ports) -> str:
+def _new_destination(way: _Way) -> str:
     """The kernel takes any port of a range, so each of them has its own written down."""
-    name = NAMED[family]
-    if ports == asked:
-        return f"{name} to {to}"
-    if ports.count == 1:
-        return f"{name} to {f'[{to}]' if family == 6 else to}:{ports}"
-    pairs = zip(range(asked.low, asked.high + 1), range(ports.low, ports.high + 1), strict=True)
+    name = NAMED[way.family]
+    if way.ports == way.asked:
+        return f"{name} to {way.to}"
+    if way.ports.count == 1:
+        return f"{name} to {f'[{way.to}]' if way.family == 6 else way.to}:{way.ports}"
+    pairs = zip(way.asked.all, way.ports.all, strict=True)
     table = ", ".join(f"{one} : {other}" for one, other in pairs)
-    return f"{name} to {to} : {word} dport map {{ {table} }}"
+    return f"{name} to {way.to} : {way.protocol} dport map {{ {table} }}"

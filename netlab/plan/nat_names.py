@@ -45,8 +45,8 @@ class Names:
         for place, name in enumerate(names):
             if name in names[:place]:
                 self.say((*path, place), f"{name} stands here twice")
-        right = [nic for nic in found if nic is not None]
-        return right if len(right) == len(names) else []
+        right = {nic.name: nic for nic in found if nic is not None}
+        return [*right.values()] if len(right) == len(set(names)) else []
 
     def _nic(self, name: str, path: Path) -> Nic | None:
         nic = next((nic for nic in self.site.nics if nic.name == name), None)

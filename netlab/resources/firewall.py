@@ -10,7 +10,7 @@ from netlab.kernel.port import Kernel
 from netlab.resources.base import Key, Resource, Stage, namespace_key
 
 Text: TypeAlias = tuple[str, str]
-"""A file's name, and what is in it."""
+"""A file's name from the topology's directory, "" for the topology itself, and what is in it."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,14 @@ class Firewall(Resource):
     line: int = field(default=1, compare=False)
     """The line of the first text within its file, counted from 1."""
     indent: int = field(default=0, compare=False)
-    nat: Text = ("", "")
-    """The topology's file, and the table that `nat:` stands for; read behind the others."""
+    nat: str = ""
+    """The table that `nat:` stands for; read behind the others."""
     entries: tuple[str, ...] = ()
     """What `nat:` says, for people."""
     asked: tuple[tuple[int, int], ...] = field(default=(), compare=False)
     """For each line of that table, line and column of what asks for it."""
+    file: str = field(default="", compare=False)
+    """The topology, as whoever called netlab named it."""
 
     @property
     def ns(self) -> str:
@@ -82,12 +84,12 @@ class Firewall(Resource):
 
     @property
     def _lines(self) -> set[str]:
-        return {line for _, text in (*self.texts, self.nat) for line in text.splitlines()}
+        texts = (*(text for _, text in self.texts), self.nat)
+        return {line for text in texts for line in text.splitlines()}
 
     @property
     def spec(self) -> str:
         """For ``Kernel.set_rules``."""
-        file, text = self.nat
-        own = [{"file": file, "text": text, "asked": self.asked}] if text else []
         written = {"texts": self.texts, "line": self.line, "indent": self.indent}
-        return json.dumps(written | {"own": own})
+        own = {"nat": self.nat, "asked": self.asked, "file": self.file}
+        return json.dumps(written | own)

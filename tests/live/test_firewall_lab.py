@@ -203,3 +203,14 @@ def test_a_file_that_is_not_there_is_told_at_its_place(write: Write) -> None:
     assert said.code == 2, said
     assert f"{file}:1:" in said.err
     assert "No such file" in said.err
+
+
+def test_a_topology_is_the_same_however_it_is_named(
+    write: Write, lab: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "one.nft").write_text("table ip t { chain c { accept; } }\n")
+    file = write('nodes:\n  a:\n    nftables: |\n      include "one.nft"\n')
+    monkeypatch.chdir(tmp_path.parent)
+    done("up", f"{tmp_path.name}/{file.name}")
+    assert "accept" in held(lab, "a")
+    assert "unchanged" in done("up", file)
