@@ -13,6 +13,22 @@ FLAGS = ((2, "S"), (4, "R"), (1, "F"), (8, "P"), (16, "."))
 """Bits of TCP's flags in the order in which tcpdump(8) writes them."""
 ERRORS = {ICMP: frozenset({3, 4, 5, 11, 12}), ICMPV6: frozenset({1, 2, 3, 4})}
 """Types of ICMP that quote the packet they are about."""
+ICMP_NAMES = {
+    "icmp": {
+        "3/0": "network unreachable", "3/1": "host unreachable", "3/2": "protocol unreachable",
+        "3/3": "port unreachable", "3/4": "fragmentation needed", "3/9": "network prohibited",
+        "3/10": "host prohibited", "3/13": "administratively prohibited",
+        "5/0": "redirect", "5/1": "redirect", "11/0": "time exceeded",
+        "11/1": "reassembly time exceeded", "12/0": "parameter problem",
+    },
+    "icmpv6": {
+        "1/0": "no route", "1/1": "administratively prohibited", "1/3": "address unreachable",
+        "1/4": "port unreachable", "1/5": "failed policy", "1/6": "reject route",
+        "2/0": "packet too big", "3/0": "time exceeded", "3/1": "reassembly time exceeded",
+        "4/0": "parameter problem", "4/1": "unrecognized next header",
+    },
+}  # fmt: skip
+"""What errors of ICMP are about, by type and code (RFC 792, 1122, 4443)."""
 EXTENSIONS = frozenset({0, 43, 60})
 """Headers of IPv6 that are passed over (RFC 8200, 4.1)."""
 VXLAN_BYTES = 8

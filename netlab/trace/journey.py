@@ -1,57 +1,248 @@
-"""A probe's whole story: who watches is set up, it is sent, watched to its end, and cleaned up."""
+"""A probe's whole story: who watches is set up, it is sent, watched to its end, and told.
+
+Nothing is left: what backends put into namespaces goes with their sockets, also when this process
+is killed.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import select
+import selectors
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from functools import partial
 
+from netlab.errors import KernelRefused, MachineLacks
+from netlab.firewall.held import OF_TRACES
+from netlab.kernel import lookup
 from netlab.kernel.visits import Visits
+from netlab.kernel.wire import open_socket
 from netlab.trace.backends.base import Backend, CannotWatch, Scene, Watch
-from netlab.trace.cookie import Way, way_of
+from netlab.trace.conclude import conclude, questions
+from netlab.trace.cookie import way_of
+from netlab.trace.facts import Facts
 from netlab.trace.headers import parse
-from netlab.trace.model import Probe
-from netlab.trace.probe import PENDING, Responder, Sender, open_responder, open_sender
+from netlab.trace.inquire import facts_of
+from netlab.trace.model import Probe, Trace
+from netlab.trace.probe import (
+    NO_ANSWER,
+    PENDING,
+    Responder,
+    Sender,
+    open_responder,
+    open_sender,
+)
+from netlab.trace.record import Record
 from netlab.trace.sighting import Sighting
 from netlab.trace.terrain import Terrain
 
+PATIENCE = 1.0
+"""Seconds for an answer."""
+NEIGHBOUR = 3.3
+"""Seconds until the kernel gives a neighbour up: three questions, a second apart (arp(7))."""
+QUIET = 0.03
+"""Seconds without a sighting after which a packet that was dropped has no more to tell."""
+TICK = 0.1
+"""Seconds of silence after which one asks whether a neighbour is being waited for."""
 
-@dataclass
-class Seen:
-    """What came of it, before anything is concluded."""
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for."""
 
     probe: Probe
-    sightings: list[Sighting]
-    backends: tuple[tuple[str, str], ...]
-    gaps: tuple[str, ...] = ()
+    respond: bool = False
+    patience: float = PATIENCE
+    by_hand: bool = False
+    """A SYN written by hand instead of connect()."""
 
 
-def watch_it(
-    terrain: Terrain, probe: Probe, visits: Visits, backends: Mapping[str, Backend]
-) -> Seen:
+def trace(
+    terrain: Terrain,
+    request: Request,
+    visits: Visits,
+    backends: Mapping[str, Backend],
+    say: Callable[[str], object] = lambda words: None,
+) -> Trace:
+    """``say`` is told what is being waited for. Raises KernelRefused, MachineLacks."""
+    return conclude(observe(terrain, request, visits, backends, say))
+
+
+def observe(
+    terrain: Terrain,
+    request: Request,
+    visits: Visits,
+    backends: Mapping[str, Backend],
+    say: Callable[[str], object] = lambda words: None,
+) -> Record:
+    start = time.perf_counter()
     with ExitStack() as stack:
-        sender = visits.at(terrain.spots[probe.sender].ns, lambda: open_sender(probe))
+        sender = _sender(terrain, request, visits)
         stack.callback(sender.close)
+        responder = _responder(terrain, request, visits)
+        if responder is not None:
+            stack.callback(responder.close)
         scene = Scene(terrain, sender.probe, visits)
-        watches = []
-        told = []
-        for name, backend in backends.items():
-            try:
-                watch = backend.watch(scene)
-            except CannotWatch as no:
-                told.append((name, str(no)))
-                continue
-            stack.callback(watch.close)
-            watches.append(watch)
-            told.append((name, ""))
-        sightings = []
-        sender.send()
-        end = time.monotonic() + 1.0
-        while sender.result() == PENDING and time.monotonic() < end:
-            time.sleep(0.005)
-        for watch in watches:
-            sightings += watch.end()
-        return Seen(sender.probe, sightings, tuple(told))
+        watches, told = _watches(scene, backends, stack)
+        sightings = _Watching(scene, request, sender, responder, watches, say).to_the_end()
+        probe = replace(sender.probe, result=sender.result() or NO_ANSWER)
+        gaps = tuple(gap for watch in watches for gap in watch.gaps())
+        record = Record(terrain, probe, tuple(sightings), {}, tuple(told), gaps)
+        record = replace(record, facts=_facts(record, visits))
+        spent = round((time.perf_counter() - start) * 1000, 1)
+    return replace(record, milliseconds=spent)
+
+
+def _sender(terrain: Terrain, request: Request, visits: Visits) -> Sender:
+    probe = request.probe
+    try:
+        return visits.at(
+            terrain.spots[probe.sender].ns, lambda: open_sender(probe, by_hand=request.by_hand)
+        )
+    except OSError as problem:
+        said = problem.strerror or str(problem)
+        if isinstance(problem, PermissionError):
+            raise MachineLacks(f"{probe.sender} may not send this: {said}") from problem
+        raise KernelRefused(
+            f"{probe.sender} cannot send from port {probe.from_port}: {said}"
+            if probe.from_port else f"{probe.sender} cannot send this: {said}",
+            errno=problem.errno or 0, said=said,
+        ) from problem  # fmt: skip
+
+
+def _responder(terrain: Terrain, request: Request, visits: Visits) -> Responder | None:
+    """None where a program of the node answers already."""
+    probe = request.probe
+    if not request.respond or not probe.target or probe.protocol == "icmp":
+        return None
+    try:
+        return visits.at(terrain.spots[probe.target].ns, lambda: open_responder(probe, probe.port))
+    except OSError:
+        return None
+
+
+def _watches(
+    scene: Scene, backends: Mapping[str, Backend], stack: ExitStack
+) -> tuple[list[Watch], list[tuple[str, str]]]:
+    """Those that can, and the obstacle of each ("" for none)."""
+    watches: list[Watch] = []
+    told: list[tuple[str, str]] = []
+    for name, backend in backends.items():
+        try:
+            watch = backend.watch(scene)
+        except CannotWatch as obstacle:
+            told.append((name, str(obstacle)))
+            continue
+        stack.callback(watch.close)
+        watches.append(watch)
+        told.append((name, ""))
+    return watches, told
+
+
+class _Watching:
+    """From the sending to the end, which is when nothing more can come."""
+
+    def __init__(
+        self,
+        scene: Scene,
+        request: Request,
+        sender: Sender,
+        responder: Responder | None,
+        watches: Sequence[Watch],
+        say: Callable[[str], object],
+    ) -> None:
+        self._scene = scene
+        self._probe = scene.probe
+        self._patience = request.patience
+        self._sender = sender
+        self._responder = responder
+        self._watches = watches
+        self._say = say
+        self._sightings: list[Sighting] = []
+        self._last = 0.0
+        self._is_dropped = False
+        self._is_back = False
+        self._waits_for = ""
+
+    def to_the_end(self) -> list[Sighting]:
+        selector = selectors.DefaultSelector()
+        writing = self._sender.waits_for_writing
+        selector.register(
+            self._sender.fileno(), selectors.EVENT_WRITE if writing else selectors.EVENT_READ
+        )
+        files = [fd for watch in self._watches for fd in watch.files()]
+        for fd in files:
+            selector.register(fd, selectors.EVENT_READ)
+        if self._responder is not None:
+            selector.register(self._responder.fileno(), selectors.EVENT_READ)
+        with selector:
+            self._sender.send()
+            began = self._last = time.monotonic()
+            while not self._has_ended(began):
+                selector.select(QUIET)
+                if self._responder is not None:
+                    self._responder.answer()
+                self._take([s for watch in self._watches for s in watch.read()])
+        self._take([s for watch in self._watches for s in watch.end()])
+        return self._sightings
+
+    def _take(self, some: Sequence[Sighting]) -> None:
+        self._sightings += some
+        for sighting in some:
+            if sighting.point != "count":
+                self._last = time.monotonic()
+            if sighting.point in ("rule", "policy") and sighting.verdict == "drop":
+                self._is_dropped = True
+            if sighting.point == "rx" and sighting.node == self._probe.sender:
+                headers = parse(sighting.network, link=sighting.link)
+                way = way_of(headers, self._probe) if headers else None
+                self._is_back = self._is_back or way in ("reply", "error")
+
+    def _has_ended(self, began: float) -> bool:
+        if self._sender.result() != PENDING:
+            return True
+        now = time.monotonic()
+        silent = now - self._last
+        if silent > QUIET and (self._is_dropped or self._is_back):
+            return True
+        if silent > TICK and not self._waits_for:
+            self._waits_for = self._neighbour()
+            if self._waits_for:
+                self._say(f"waiting for {self._waits_for} to answer (up to {NEIGHBOUR} s)")
+        return now - began > (max(NEIGHBOUR, self._patience) if self._waits_for else self._patience)
+
+    def _neighbour(self) -> str:
+        """Whom a node asks for just now: ``10.0.0.9, a neighbour of gw``."""
+        nodes = list(dict.fromkeys(s.node for s in reversed(self._sightings) if s.point != "count"))
+        for node in nodes[:3] or [self._probe.sender]:
+            asked = self._scene.visits.at(self._scene.nodes[node], _incomplete)
+            if asked:
+                return f"{asked[0]}, a neighbour of {node},"
+        return ""
+
+
+def _incomplete() -> list[str]:
+    with open_socket() as sock:
+        return [n.address for n in lookup.neighbours(sock) if n.state == "incomplete"]
+
+
+def _facts(record: Record, visits: Visits) -> Mapping[str, Facts]:
+    spots = record.terrain.spots
+    talked = {s.node for s in record.sightings if s.table and not s.table.startswith(OF_TRACES)}
+    wanted = {node: asks for node, asks in questions(record).items() if node in spots}
+    acts = {
+        spots[node].ns: partial(
+            facts_of, node, spots[node].rules, asks,
+            with_chains=node in talked or bool(spots[node].rules),
+        )
+        for node, asks in wanted.items()
+    }  # fmt: skip
+    counts: dict[str, dict[str, int]] = {}
+    for sighting in record.sightings:
+        if sighting.point == "count":
+            counts.setdefault(sighting.node, {})[sighting.name] = sighting.count
+    return {
+        found.node: replace(found, counts=counts.get(found.node, {}))
+        for found in visits.each(acts).values()
+    }

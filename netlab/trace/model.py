@@ -27,6 +27,7 @@ what is not known.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
 from typing import Any, ClassVar, Literal, TypeAlias
@@ -565,8 +566,10 @@ def as_json(value: Any) -> Any:
         names = [f.name for f in fields(value)]
         names.sort(key=lambda name: name not in ("format", "kind"))
         return {name: as_json(getattr(value, name)) for name in names}
-    if isinstance(value, tuple):
-        return [as_json(item) for item in value]
+    if isinstance(value, tuple | frozenset):
+        return [as_json(item) for item in (value if isinstance(value, tuple) else sorted(value))]
+    if isinstance(value, Mapping):
+        return {name: as_json(item) for name, item in value.items()}
     return value
 
 

@@ -14,7 +14,7 @@ class Sighting:
     by: str
     """The backend."""
     point: str
-    """``rx`` and ``tx`` of a device; ``rule``, ``policy``, ``return`` of an nftables chain."""
+    """``rx``, ``tx`` of a device; ``rule``, ``policy``, ``return`` of a chain; ``count``."""
     device: str = ""
     """Where it came, or was on; of a chain, the incoming one."""
     to_device: str = ""
@@ -43,6 +43,10 @@ class Sighting:
     ct_state: str = ""
     ct_direction: str = ""
     ct_status: int = 0
+    name: str = ""
+    """Of a counter: ``TcpExt.IPReversePathFilter``."""
+    count: int = 0
+    """By how much it grew."""
 
 
 def as_json(sighting: Sighting) -> dict[str, Any]:

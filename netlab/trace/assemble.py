@@ -1,0 +1,459 @@
+"""Trails and what the nodes hold → legs, hops and steps. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, cast
+
+from netlab.trace.facts import Ask, ChainFact, Facts
+from netlab.trace.follow import FRAMES, Seen, Visit, bursts
+from netlab.trace.model import (
+    Chain,
+    Change,
+    Conntrack,
+    Dropped,
+    Hook,
+    Hooks,
+    Nat,
+    Neighbour,
+    Packet,
+    Route,
+    Rule,
+    Rx,
+    Step,
+    Switched,
+    Tunnelled,
+    Tx,
+)
+from netlab.trace.terrain import Terrain
+
+IP = ("inet", "ip", "ip6")
+LAYERS: dict[str, Literal["ip", "bridge", "netdev"]] = {
+    **dict.fromkeys(IP, "ip"), "bridge": "bridge", "netdev": "netdev",
+}  # fmt: skip
+STATUS = (
+    (2, "seen-reply"), (4, "assured"), (16, "src-nat"), (32, "dst-nat"),
+)  # fmt: skip
+REWRITES = ("snat", "dnat", "masquerade", "redirect")
+NO_ARP = frozenset({"", "tun"})
+"""Kinds of devices on which nobody is asked for."""
+
+
+@dataclass
+class _Open:
+    """A hook that the packet is in."""
+
+    hook: str
+    layer: Literal["ip", "bridge", "netdev"]
+    packet: Packet | None
+    device: str
+    bridged: bool
+    at: int = 0
+    """How many steps there were before it."""
+    chains: list[Chain] = field(default_factory=list)
+
+
+class Builder:
+    """The steps of one visit, one after the other."""
+
+    def __init__(
+        self, visit: Visit, facts: Facts, terrain: Terrain, zero: int
+    ) -> None:
+        self._visit = visit
+        self._facts = facts
+        self._terrain = terrain
+        self._zero = zero
+        self._open: list[_Open] = []
+        self.packet: Packet | None = None
+        self._conntrack: tuple[object, ...] = ()
+        self._pending: Route | None = None
+        """A route whose next hop has not been told yet."""
+        self.route: Route | None = None
+        self._bridging = False
+        self._switched = False
+        self._in = ""
+        self.steps: list[Step] = []
+        self.asks: list[Ask] = []
+        """The routes that it would have known."""
+        self.dropped: tuple[Chain, Rule | None] | None = None
+        self.stage = ""
+        """How far it came: ``rx``, ``prerouting``, ``bridge forward``, ``egress``, ``tx`` …"""
+        self.inside = ""
+        """The hook that it went into and did not come out of."""
+        self.device = ""
+        """The device that it was last seen at."""
+
+    @property
+    def packet_within(self) -> str:
+        """The tunnel that it was last seen in."""
+        return self.packet.within if self.packet else ""
+
+    @property
+    def destination(self) -> str:
+        return self.packet.destination if self.packet else ""
+
+    # what was seen, in order
+
+    def build(self) -> list[Step]:
+        for item in _items(self._visit.seen):
+            if isinstance(item, Seen):
+                self._frame(item)
+            else:
+                self._burst(item)
+        unfinished = [o for o in self._open if o.layer != "netdev"]
+        self.inside = unfinished[-1].hook if unfinished else ""
+        self._close_all()
+        self._ended()
+        return self.steps
+
+    def _frame(self, frame: Seen) -> None:
+        self._close_netdev()
+        sighting = frame.sighting
+        packet = frame.packet
+        time = self._time(sighting.time)
+        if sighting.point == "rx":
+            self._unwrapped(frame)
+            self._came(sighting.device)
+            self.steps.append(Rx(sighting.device, packet, sighting.to or "host", time))
+        else:
+            self._wrapped(frame)
+            self._unnoticed(packet)
+            self._leaves(sighting.device, packet)
+            self.steps.append(Tx(sighting.device, packet, time))
+        self.packet = packet
+        self.stage, self.device = sighting.point, sighting.device
+
+    def _burst(self, messages: Sequence[Seen]) -> None:
+        first = messages[0]
+        layer = LAYERS.get(first.sighting.family)
+        if layer is None:
+            return
+        if layer != "netdev":
+            self._close_netdev()
+        if first.is_own and first.is_first:
+            self._enter(first, layer)
+        elif not first.is_own:
+            self._chain(messages, layer)
+        self._noticed(first, layer)
+        if first.is_own and not first.is_first:
+            self._leave(first.hook, layer)
+
+    # hooks
+
+    def _enter(self, first: Seen, layer: Literal["ip", "bridge", "netdev"]) -> None:
+        hook, sighting = first.hook, first.sighting
+        self._close_same(layer)
+        if hook == "ingress" and not self._has_come(sighting.device):
+            self._unwrapped(first)
+            self._came(sighting.device)
+            self.steps.append(Rx(sighting.device, first.packet))
+        if layer == "ip" and not self._bridging:
+            if hook in ("input", "forward"):
+                self._decide(first.packet, self._in)
+            elif hook == "output":
+                self._wrapped(first)
+                self._decide(first.outer, "")
+        if layer == "bridge" and hook == "input":
+            self._bridging = False
+        if layer == "netdev":
+            self.stage = {"ingress": "rx"}.get(hook, hook)
+            self.device = sighting.device or sighting.to_device
+        if hook == "egress":
+            self._leaves(sighting.to_device, first.packet)
+        device = sighting.device or sighting.to_device if layer != "ip" else ""
+        bridged = layer == "ip" and self._bridging
+        at = len(self.steps)
+        self._open.append(_Open(hook, layer, first.packet, device, bridged, at))
+
+    def _leave(self, hook: str, layer: str) -> None:
+        while self._open:
+            top = self._open.pop()
+            self._put(top)
+            if (top.hook, top.layer) == (hook, layer):
+                if layer == "ip" and not top.bridged:
+                    self.stage = hook
+                elif layer == "bridge":
+                    self.stage = f"bridge {hook}"
+                return
+
+    def _put(self, hook: _Open) -> None:
+        """In the order in which they were entered; of bridges and devices only what has chains."""
+        if not hook.chains and (hook.layer != "ip" or hook.bridged):
+            return
+        step = Hook(
+            cast(Hooks, hook.hook), hook.layer, tuple(hook.chains), hook.device, hook.bridged,
+            hook.packet,
+        )  # fmt: skip
+        self.steps.insert(hook.at, step)
+
+    def _close_same(self, layer: str) -> None:
+        if any(o.layer == layer for o in self._open):
+            while self._open:
+                top = self._open.pop()
+                self._put(top)
+                if top.layer == layer:
+                    break
+
+    def _close_netdev(self) -> None:
+        if self._open and self._open[-1].layer == "netdev":
+            self._put(self._open.pop())
+
+    def _close_all(self) -> None:
+        while self._open:
+            self._put(self._open.pop())
+
+    def _chain(self, messages: Sequence[Seen], layer: str) -> None:
+        first = messages[0].sighting
+        fact = self._facts.chain(first.family, first.table, first.chain)
+        chain = walked(messages, fact, self._facts)
+        where = self._open[-1] if self._open else None
+        if where is None or where.layer != layer:
+            hook = fact.hook if fact and fact.hook else "forward"
+            bridged = self._bridging and layer == "ip"
+            where = _Open(
+                hook, LAYERS[first.family], messages[0].packet, "", bridged, len(self.steps)
+            )
+            self._open.append(where)
+        where.chains.append(chain)
+        if chain.verdict in ("drop", "stolen", "queue"):
+            decided = [r for r in chain.rules if r.matched and r.verdict == chain.verdict]
+            self.dropped = (chain, None if chain.by_policy or not decided else decided[-1])
+
+    # what the headers tell
+
+    def _noticed(self, first: Seen, layer: str) -> None:
+        packet = first.packet
+        if packet is None:
+            return
+        sighting = first.sighting
+        state = (sighting.ct_state, sighting.ct_direction, sighting.ct_id)
+        if sighting.ct_state and state != self._conntrack:
+            self._conntrack = state
+            self.steps.append(
+                Conntrack(
+                    sighting.ct_state, sighting.ct_direction, sighting.ct_id,
+                    tuple(word for bit, word in STATUS if sighting.ct_status & bit),
+                )
+            )  # fmt: skip
+        before = self.packet
+        if before is not None and before.within == packet.within:
+            changes = tuple(changed(before, packet))
+            if changes:
+                self._translated(changes)
+        self.packet = packet
+
+    def _translated(self, changes: tuple[Change, ...]) -> None:
+        here = self._open[-1] if self._open else None
+        hook = here.hook if here else "postrouting"
+        chains = here.chains if here else []
+        rules = [
+            r for c in chains for r in c.rules
+            if c.type == "nat" and r.matched and any(w in r.text.split() for w in REWRITES)
+        ]  # fmt: skip
+        self.steps.append(Nat(cast(Hooks, hook), changes, rules[-1] if rules else None))
+
+    def _unnoticed(self, packet: Packet | None) -> None:
+        """Where no hook told: destinations are rewritten on the way in, sources on the way out."""
+        before = self.packet
+        if before is None or packet is None or before.within != packet.within:
+            return
+        changes = list(changed(before, packet))
+        hooks: tuple[Hooks, ...] = ("prerouting", "postrouting")
+        for hook, what in zip(hooks, ("destination", "source"), strict=True):
+            some = tuple(c for c in changes if c.field.startswith(what))
+            if some:
+                self.steps.append(Nat(hook, some))
+
+    # devices
+
+    def _has_come(self, device: str) -> bool:
+        last = self.steps[-1] if self.steps else None
+        return isinstance(last, Rx) and last.device == device
+
+    def _came(self, device: str) -> None:
+        self._in = device
+        self._bridging = bool(self._terrain.bridge_of(self._visit.node, device))
+        if self._bridging:
+            self._switched = False
+
+    def _leaves(self, device: str, packet: Packet | None) -> None:
+        """What is decided between the last hook and the device."""
+        bridge = self._terrain.bridge_of(self._visit.node, device)
+        if bridge and not self._switched and packet is not None:
+            self._switched = True
+            self.steps.append(self._choice(bridge, packet))
+        elif not bridge or not self._bridging:
+            self._neighbour(device)
+
+    def _choice(self, bridge: str, packet: Packet) -> Switched:
+        mac = packet.destination_mac
+        entries = [e for e in self._facts.fdb if e.mac == mac and e.bridge == bridge]
+        ports = tuple(
+            d for d in self._visit.exits if self._terrain.bridge_of(self._visit.node, d) == bridge
+        )
+        return Switched(bridge, mac, ports, known=bool(entries) or len(ports) == 1)
+
+    def _neighbour(self, device: str) -> None:
+        route = self._pending
+        if route is None or route.device != device or route.type == "local":
+            return
+        self._pending = None
+        link = self._facts.links.get(device)
+        if link is not None and link.kind in NO_ARP:
+            return
+        address = route.via or route.destination
+        known = self._facts.neighbour(address, device)
+        if known is not None:
+            self.steps.append(Neighbour(address, device, known.mac, known.state))
+
+    # decisions
+
+    def _decide(self, packet: Packet | None, device: str) -> None:
+        if packet is None:
+            return
+        if device and self._terrain.bridge_of(self._visit.node, device):
+            device = self._terrain.bridge_of(self._visit.node, device)
+        ask = Ask(
+            packet.destination, packet.source, device, packet.mark, packet.tos, packet.protocol,
+            packet.source_port, packet.destination_port,
+        )  # fmt: skip
+        self.asks.append(ask)
+        self._pending = self.route = self._facts.route(ask)
+        if self.route is not None:
+            self.steps.append(self.route)
+
+    def _ended(self) -> None:
+        """What was to be decided next, where nothing more was seen."""
+        if self.dropped is not None:
+            chain, rule = self.dropped
+            self.steps.append(Dropped(dropped_words(chain, rule)))
+        elif self.stage == "prerouting" and not self._bridging:
+            self._decide(self.packet, self._in)
+        elif self.stage == "postrouting" and self.route is not None and not self._bridging:
+            self._neighbour(self.route.device)
+
+    # tunnels
+
+    def _wrapped(self, seen: Seen) -> None:
+        packet, outer = seen.packet, seen.outer
+        if packet is None or not packet.within or self.packet is None or self.packet.within:
+            return
+        device = next((s.device for s in reversed(self.steps) if isinstance(s, Tx)), "")
+        self.steps.append(Tunnelled(device, True, outer))
+        self.packet = packet
+
+    def _unwrapped(self, seen: Seen) -> None:
+        packet = seen.packet
+        if packet is None or packet.within or self.packet is None or not self.packet.within:
+            return
+        self.steps.append(Tunnelled(seen.sighting.device, False))
+        self.packet = packet
+
+    def _time(self, at: int) -> float | None:
+        return round((at - self._zero) / 1000, 1) if at else None
+
+
+def _items(seen: Sequence[Seen]) -> Iterator[Seen | list[Seen]]:
+    """Frames, and between them the bursts of chains."""
+    told: list[Seen] = []
+    for one in seen:
+        if one.sighting.point in FRAMES:
+            yield from (b.messages for b in bursts(told))
+            told = []
+            yield one
+        else:
+            told.append(one)
+    yield from (b.messages for b in bursts(told))
+
+
+def changed(before: Packet, after: Packet) -> Iterator[Change]:
+    """What NAT changes, where both are known."""
+    names: tuple[Literal["source", "destination", "source_port", "destination_port"], ...] = (
+        "source", "source_port", "destination", "destination_port",
+    )  # fmt: skip
+    for name in names:
+        old, new = getattr(before, name), getattr(after, name)
+        if old != new and old and new:
+            yield Change(name, str(old), str(new))
+
+
+# chains
+
+
+def walked(messages: Sequence[Seen], fact: ChainFact | None, facts: Facts) -> Chain:
+    """A base chain as the packet went through it, with the rules in between that did not match."""
+    first = messages[0].sighting
+    rules: list[Rule] = []
+    chain = (first.family, first.table, first.chain)
+    stack: list[tuple[tuple[str, str, str], int]] = [(chain, 0)]
+    verdict, by_policy = "", False
+    for seen in messages:
+        told = seen.sighting
+        if told.point == "policy":
+            rules += _passed_over(facts, stack[0][0], stack[0][1], 0, None)
+            verdict, by_policy = told.verdict, True
+        elif told.point == "return" or (told.point == "rule" and not told.handle):
+            continue
+        elif told.point == "rule":
+            here = (told.family, told.table, told.chain)
+            while len(stack) > 1 and stack[-1][0] != here:
+                done, tried = stack.pop()
+                rules += _passed_over(facts, done, tried, len(stack), None)
+            if stack[-1][0] != here:
+                stack.append((here, 0))
+            _, tried = stack[-1]
+            depth = len(stack) - 1
+            rules += _passed_over(facts, here, tried, depth, told.handle)
+            rules.append(_matched(facts, here, told.handle, _said(told.verdict, told.jump), depth))
+            stack[-1] = (here, _place(facts, here, told.handle) + 1)
+            if told.verdict in ("jump", "goto"):
+                stack.append(((told.family, told.table, told.jump), 0))
+            elif told.verdict in ("accept", "drop", "stolen", "queue"):
+                verdict = told.verdict
+    return Chain(
+        first.family,
+        first.table,
+        first.chain,
+        tuple(rules),
+        verdict,
+        by_policy,
+        fact.type if fact else "filter",
+        fact.priority if fact else None,
+    )
+
+
+def _said(verdict: str, jump: str) -> str:
+    return f"{verdict} {jump}" if jump else verdict
+
+
+def _rules_of(facts: Facts, chain: tuple[str, str, str]) -> tuple[Rule, ...]:
+    fact = facts.chain(*chain)
+    return fact.rules if fact else ()
+
+
+def _place(facts: Facts, chain: tuple[str, str, str], handle: int) -> int:
+    handles = [rule.handle for rule in _rules_of(facts, chain)]
+    return handles.index(handle) if handle in handles else -1
+
+
+def _passed_over(
+    facts: Facts, chain: tuple[str, str, str], tried: int, depth: int, until: int | None
+) -> list[Rule]:
+    rules = _rules_of(facts, chain)
+    end = len(rules) if until is None else _place(facts, chain, until)
+    return [replace(rule, matched=False, depth=depth) for rule in rules[tried : max(end, tried)]]
+
+
+def _matched(
+    facts: Facts, chain: tuple[str, str, str], handle: int, verdict: str, depth: int
+) -> Rule:
+    found = next((r for r in _rules_of(facts, chain) if r.handle == handle), None)
+    rule = found or Rule(*chain, handle, f"rule {handle}, which is gone", None)
+    return replace(rule, matched=True, verdict=verdict, depth=depth)
+
+
+def dropped_words(chain: Chain, rule: Rule | None) -> str:
+    where = f"{chain.family} {chain.table} {chain.name}"
+    by = "policy" if chain.by_policy or rule is None else "a rule"
+    return f"{chain.verdict} by {by} of {where}"

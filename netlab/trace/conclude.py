@@ -1,0 +1,333 @@
+"""A record → the trace: every trail told, how it ended, and why. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from netlab.trace.assemble import Builder
+from netlab.trace.evidence import Evidence
+from netlab.trace.facts import Ask, Facts
+from netlab.trace.follow import Trail, follow
+from netlab.trace.headers import ICMP_NAMES
+from netlab.trace.model import (
+    REACHED,
+    Cause,
+    Disposition,
+    Dropped,
+    Hop,
+    Leg,
+    Made,
+    Packet,
+    Place,
+    Probe,
+    Route,
+    Socket,
+    Step,
+    Trace,
+)
+from netlab.trace.record import Record
+from netlab.trace.terrain import Terrain, plain
+from netlab.trace.why import explain
+
+ANSWERS = frozenset({"connected", "answered"})
+"""Results of a sender that got what it asked for."""
+CALLS = {"tcp": "connect()", "udp": "send()", "icmp": "echo request"}
+
+
+@dataclass(frozen=True)
+class Told:
+    """A trail whose steps are known."""
+
+    trail: Trail
+    hops: tuple[Hop, ...]
+    last: Builder
+    """Of its last visit."""
+
+    @property
+    def node(self) -> str:
+        return self.trail.visits[-1].node
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        return tuple(visit.node for visit in self.trail.visits)
+
+    @property
+    def first_packet(self) -> Packet | None:
+        return self.trail.visits[0].packet
+
+
+def conclude(record: Record) -> Trace:
+    trails = follow(record.sightings, record.probe, record.terrain)
+    told = [_told(trail, record, _zero(trails)) for trail in trails]
+    scene = _Scene(record, told)
+    legs = [scene.leg(one) for one in told]
+    if not any(leg.kind == "forward" for leg in legs):
+        legs.insert(0, scene.unsent())
+    return scene.whole(tuple(legs))
+
+
+def _zero(trails: Sequence[Trail]) -> int:
+    times = [v.time for trail in trails for v in trail.visits if v.time]
+    return min(times, default=0)
+
+
+def _told(trail: Trail, record: Record, zero: int) -> Told:
+    builders = [
+        Builder(v, record.facts.get(v.node, Facts(v.node)), record.terrain, zero)
+        for v in trail.visits
+    ]
+    hops = [
+        Hop(v.node, record.terrain.role(v.node), tuple(b.build()))
+        for v, b in zip(trail.visits, builders, strict=True)
+    ]
+    return Told(trail, tuple(hops), builders[-1])
+
+
+class _Scene:
+    """All trails side by side: one explains the other."""
+
+    def __init__(self, record: Record, told: Sequence[Told]) -> None:
+        self._record = record
+        self._probe = record.probe
+        self._told = {t.trail.way: t for t in reversed(told) if not t.trail.is_clone}
+
+    # legs
+
+    def leg(self, told: Told) -> Leg:
+        hops = told.hops
+        evidence = self._evidence(told)
+        disposition, cause = self._ended(told, evidence)
+        if cause is not None and not isinstance(hops[-1].steps[-1:], Dropped):
+            hops = _with_last(hops, self._last_words(told, disposition, cause))
+        if told.trail.is_clone:
+            disposition, cause = self._clone_ended(told)
+        elif disposition == Disposition.DELIVERED and told.trail.way != "error":
+            hops = _with_last(hops, self._arrived_words(told))
+        hops = self._with_made(told, hops)
+        if told.trail.way == "forward" and not told.trail.is_clone:
+            hops = self._with_sender(hops)
+        place = Place(told.node, told.last.device, evidence.inside, told.trail.way)
+        kind = "clone" if told.trail.is_clone else told.trail.way
+        return Leg(kind, hops, disposition, told.first_packet, place, cause)
+
+    def unsent(self) -> Leg:
+        """Of a probe of which nothing was seen."""
+        probe = self._probe
+        facts = self._facts(probe.sender)
+        ask = first_ask(probe)
+        route = facts.route(ask)
+        evidence = Evidence(
+            probe, self._record.terrain, "forward", probe.sender, facts, route=route,
+            passed=(probe.sender,), all_facts=self._record.facts,
+        )  # fmt: skip
+        disposition, cause = explain(evidence)
+        steps: list[Step] = [self._call(), *([route] if route else [])]
+        if cause is not None:
+            steps.append(Dropped(cause.sentence))
+        hop = Hop(probe.sender, self._record.terrain.role(probe.sender), tuple(steps))
+        return Leg("forward", (hop,), disposition, None, Place(probe.sender), cause)
+
+    def _ended(self, told: Told, evidence: Evidence) -> tuple[Disposition, Cause | None]:
+        if not self._has_arrived(told):
+            return explain(evidence)
+        goal = self._probe.sender
+        if told.trail.way == "error" or (told.trail.way == "reply" and told.node == goal):
+            return Disposition.DELIVERED, None
+        disposition, cause = explain(evidence)
+        return (disposition, cause) if cause else (Disposition.DELIVERED, None)
+
+    def _has_arrived(self, told: Told) -> bool:
+        """Taken in by the IP of the node, and not only the wrapping of a tunnel."""
+        last, packet = told.last, told.trail.visits[-1].packet
+        if packet is None or last.packet_within:
+            return False
+        if not self._record.watched("nft-trace"):
+            return last.stage == "rx" and bool(self._facts(told.node).holds(last.destination))
+        return last.stage == "input" and not last.inside
+
+    def _clone_ended(self, told: Told) -> tuple[Disposition, Cause | None]:
+        """A copy that a bridge sent elsewhere is let fall there, as it should be."""
+        return (
+            (Disposition.DELIVERED, None)
+            if self._has_arrived(told)
+            else (Disposition.NOT_FOR_ME, None)
+        )
+
+    # what is known where it ended
+
+    def _evidence(self, told: Told) -> Evidence:
+        last, way = told.last, told.trail.way
+        terrain = self._record.terrain
+        peer, peer_device = terrain.peer(told.node, last.device) if last.stage == "tx" else ("", "")
+        error = self._told.get("error")
+        forward = self._told.get("forward")
+        back = self._way_back(told)
+        return Evidence(
+            self._probe,
+            terrain,
+            way,
+            told.node,
+            self._facts(told.node),
+            last.stage,
+            last.inside,
+            last.device,
+            last.packet,
+            last.dropped[0] if last.dropped else None,
+            last.dropped[1] if last.dropped else None,
+            back or last.route,
+            told.hops[-1].steps,
+            told.nodes,
+            self._facts(peer) if peer else None,
+            peer_device,
+            error.first_packet.icmp if error and error.first_packet else "",
+            error.trail.visits[0].node if error else "",
+            "reply" in self._told,
+            forward.nodes if forward else (),
+            max((v.repeated for v in told.trail.visits), default=0),
+            self._record.watched("nft-trace"),
+            self._record.facts,
+        )
+
+    def _way_back(self, told: Told) -> Route | None:
+        """Of a packet that arrived and was not answered: the route that the answer would take."""
+        if told.trail.way != "forward" or "reply" in self._told or not self._has_arrived(told):
+            return None
+        packet = told.last.packet
+        return self._facts(told.node).route(answer_ask(packet)) if packet else None
+
+    def _facts(self, node: str) -> Facts:
+        return self._record.facts.get(node, Facts(node))
+
+    # words
+
+    def _call(self) -> Socket:
+        probe = self._probe
+        port = f":{probe.from_port}" if probe.protocol != "icmp" else ""
+        source = f"[{probe.source}]" if port and ":" in probe.source else probe.source
+        words = f"{CALLS[probe.protocol]} from {source}{port}" if source else CALLS[probe.protocol]
+        return Socket(words, probe.result)
+
+    def _with_sender(self, hops: tuple[Hop, ...]) -> tuple[Hop, ...]:
+        first, *rest = hops
+        return (replace(first, steps=(self._call(), *first.steps)), *rest)
+
+    def _arrived_words(self, told: Told) -> Step:
+        probe = self._probe
+        if told.trail.way == "reply":
+            return Socket("the sender's socket", probe.result)
+        packet = told.last.packet
+        if probe.protocol == "icmp" or packet is None:
+            return Socket("taken in by the node itself")
+        port = f"{probe.protocol}/{packet.destination_port}"
+        heard = port in self._facts(told.node).listening
+        return Socket(f"a program waits on {port}" if heard else f"taken in, for {port}")
+
+    def _last_words(self, told: Told, disposition: Disposition, cause: Cause) -> Step | None:
+        if told.last.dropped is not None:
+            return None
+        if disposition == Disposition.REFUSED:
+            return Socket(cause.sentence)
+        return Dropped(cause.sentence)
+
+    def _with_made(self, told: Told, hops: tuple[Hop, ...]) -> tuple[Hop, ...]:
+        """What came of it is told where it came from: the last hop's node answered."""
+        if told.trail.way != "forward" or told.trail.is_clone:
+            return hops
+        for way in ("reply", "error"):
+            other = self._told.get(way)
+            if other is None or other.trail.visits[0].entry or other.first_packet is None:
+                continue
+            node = other.trail.visits[0].node
+            words = made_words(other.first_packet)
+            if words and node == hops[-1].node:
+                hops = _with_last(hops, Made(words, other.first_packet))
+        return hops
+
+    # the whole
+
+    def whole(self, legs: tuple[Leg, ...]) -> Trace:
+        record, probe = self._record, self._probe
+        forward = next(leg for leg in legs if leg.kind == "forward")
+        reply = next((leg for leg in legs if leg.kind == "reply"), None)
+        gaps = [*record.gaps]
+        decisive = forward
+        disposition = forward.disposition
+        if probe.result in ANSWERS:
+            disposition = Disposition.ANSWERED
+            if disposition != forward.disposition and forward.disposition not in REACHED:
+                gaps.append("the sender got an answer, yet the way there was not seen to its end")
+        elif disposition == Disposition.DELIVERED and reply and reply.cause:
+            decisive, disposition = reply, reply.disposition
+        is_fine = disposition in REACHED
+        return Trace(
+            record.terrain.lab,
+            record.terrain.file,
+            probe,
+            "observed",
+            disposition,
+            legs,
+            (reply or forward).end if is_fine else decisive.end,
+            None if is_fine else decisive.cause,
+            record.backends,
+            tuple(gaps),
+            record.milliseconds,
+        )
+
+
+def _with_last(hops: tuple[Hop, ...], step: Step | None) -> tuple[Hop, ...]:
+    if step is None:
+        return hops
+    return (*hops[:-1], replace(hops[-1], steps=(*hops[-1].steps, step)))
+
+
+def made_words(packet: Packet) -> str:
+    """What a node sends of its own; "" for an ordinary answer."""
+    if packet.protocol == "tcp" and "R" in packet.flags:
+        return "TCP reset"
+    if packet.icmp in ICMP_NAMES.get(packet.protocol, {}):
+        return f"ICMP {ICMP_NAMES[packet.protocol][packet.icmp]}"
+    return ""
+
+
+# what has to be asked
+
+
+def first_ask(probe: Probe) -> Ask:
+    """As the sender's kernel looks up where the probe goes."""
+    protocol = "icmpv6" if probe.protocol == "icmp" and probe.version == 6 else probe.protocol
+    ports = (0, 0) if probe.protocol == "icmp" else (probe.from_port, probe.port)
+    return Ask(plain(probe.destination), probe.source, "", 0, probe.tos, protocol, *ports)
+
+
+def answer_ask(packet: Packet) -> Ask:
+    """As a node looks up where the answer to a packet goes."""
+    return Ask(
+        packet.source, packet.destination, "", 0, packet.tos, packet.protocol,
+        packet.destination_port, packet.source_port,
+    )  # fmt: skip
+
+
+def questions(record: Record) -> dict[str, list[Ask]]:
+    """The nodes whose facts are needed to conclude, and the routes to look up in each."""
+    found: dict[str, list[Ask]] = {record.probe.sender: [first_ask(record.probe)]}
+    for node, ask in _asked(record):
+        some = found.setdefault(node, [])
+        if ask is not None and ask not in some:
+            some.append(ask)
+    return found
+
+
+def _asked(record: Record) -> Iterator[tuple[str, Ask | None]]:
+    terrain: Terrain = record.terrain
+    yield record.probe.target, None
+    for trail in follow(record.sightings, record.probe, terrain):
+        for visit in trail.visits:
+            builder = Builder(visit, Facts(visit.node), terrain, 0)
+            builder.build()
+            for ask in builder.asks:
+                yield visit.node, ask
+            if builder.packet is not None and builder.stage in ("input", "rx"):
+                yield visit.node, answer_ask(builder.packet)
+            for device in visit.exits:
+                yield terrain.peer(visit.node, device)[0], None

@@ -1,0 +1,90 @@
+"""What is known about the place where a packet was last seen: what the causes are found by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from netlab.trace.facts import Facts, LinkFact
+from netlab.trace.model import Chain, Packet, Probe, Route, Rule, Step
+from netlab.trace.terrain import Terrain
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Of one leg that did not arrive, or of the whole where its beginning is missing."""
+
+    probe: Probe
+    terrain: Terrain
+    leg: str
+    """``forward``, ``reply``, ``error``."""
+    node: str
+    """Where it was last seen."""
+    facts: Facts
+    stage: str = ""
+    """How far it came there, see ``assemble``; "" where it never was sent."""
+    inside: str = ""
+    """The hook that it did not come out of."""
+    device: str = ""
+    """The device it was last at."""
+    packet: Packet | None = None
+    """As it was last seen."""
+    chain: Chain | None = None
+    """The one that dropped it."""
+    rule: Rule | None = None
+    """Of that chain, the rule that did; None where its policy did."""
+    route: Route | None = None
+    """The last one that was looked up, or would have been."""
+    steps: tuple[Step, ...] = ()
+    """Of the last hop."""
+    passed: tuple[str, ...] = ()
+    """The nodes on the way, the last one included."""
+    beyond: Facts | None = None
+    """Of the node at the other end of the last device."""
+    beyond_device: str = ""
+    error: str = ""
+    """The ICMP error that came of it: ``3/1``; "" for none."""
+    error_maker: str = ""
+    """The node that made it."""
+    answered: bool = False
+    """Whether there was any reply at all, wherever it ended."""
+    forward_way: tuple[str, ...] = ()
+    """Of a reply, the nodes that the probe had passed."""
+    repeated: int = 0
+    """How often it was seen again at the very same place."""
+    hooks_seen: bool = True
+    """Whether nftables' trace was there to tell about hooks."""
+    all_facts: Mapping[str, Facts] = field(default_factory=dict)
+
+    @property
+    def link(self) -> LinkFact | None:
+        return self.facts.links.get(self.device)
+
+    @property
+    def beyond_link(self) -> LinkFact | None:
+        return self.beyond.links.get(self.beyond_device) if self.beyond else None
+
+    @property
+    def next_hop(self) -> str:
+        """The address that has to be on the segment; "" where none is known."""
+        return (self.route.via or self.route.destination) if self.route else ""
+
+    @property
+    def destination(self) -> str:
+        return self.packet.destination if self.packet else self.probe.destination
+
+    @property
+    def source(self) -> str:
+        return self.packet.source if self.packet else self.probe.source
+
+    @property
+    def ip(self) -> str:
+        """``ipv4`` or ``ipv6``, as sysctls are called."""
+        return "ipv6" if ":" in self.destination else "ipv4"
+
+    def grew(self, *names: str) -> str:
+        """The first of some counters that did, in words; "" for none."""
+        for name in names:
+            if count := self.facts.counts.get(name, 0):
+                return f"{name} of {self.node} grew by {count}"
+        return ""

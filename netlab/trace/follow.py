@@ -1,0 +1,369 @@
+"""Sightings → trails: whose each is, in which order they were, from node to node. Pure.
+
+A *visit* is one coming of a packet to one node; a *trail* the visits of one packet in their order.
+Frames (``taps``) have times, what nftables tells has only an order within its node: the two meet at
+the devices, where a frame that came in stands before its ingress hook, and one that left behind its
+egress hook.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from netlab.firewall.held import OF_TRACES
+from netlab.trace.cookie import Way, way_of
+from netlab.trace.headers import ERRORS, NAMES, Headers, parse
+from netlab.trace.model import Packet, Probe
+from netlab.trace.sighting import Sighting
+from netlab.trace.terrain import Terrain
+
+FRAMES = frozenset({"rx", "tx"})
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A sighting of which it is known what it is a part of."""
+
+    sighting: Sighting
+    way: Way
+    headers: Headers | None
+    """Where it told any."""
+
+    @property
+    def packet(self) -> Packet | None:
+        """The innermost one: what it is about, whatever wraps it."""
+        return self.headers.innermost.packet if self.headers else None
+
+    @property
+    def outer(self) -> Packet | None:
+        return self.headers.packet if self.headers else None
+
+    @property
+    def is_own(self) -> bool:
+        """Told by a chain of the trace itself."""
+        return self.sighting.table.startswith(OF_TRACES)
+
+    @property
+    def hook(self) -> str:
+        """Of an own chain."""
+        return self.sighting.chain.partition("_")[0] if self.is_own else ""
+
+    @property
+    def is_first(self) -> bool:
+        """Whether the own chain is the one at the beginning of its hook."""
+        return self.is_own and self.sighting.chain.split("_")[1] == "first"
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One coming of a packet to one node."""
+
+    node: str
+    way: Way
+    seen: tuple[Seen, ...]
+    entry: str = ""
+    """The device it came in by; "" where it began here."""
+    exits: tuple[str, ...] = ()
+    """The devices it left by; several where it was flooded."""
+    repeated: int = 0
+    """How many times it came again the very same way."""
+
+    @property
+    def time(self) -> int:
+        """Nanoseconds since the epoch, of the first frame; 0 where none has a time."""
+        return next((s.sighting.time for s in self.seen if s.sighting.time), 0)
+
+    @property
+    def packet(self) -> Packet | None:
+        return next((s.packet for s in self.seen if s.packet), None)
+
+
+@dataclass(frozen=True)
+class Trail:
+    """The way of one packet, or of a copy of it."""
+
+    way: Way
+    visits: tuple[Visit, ...]
+    is_clone: bool = False
+
+
+def follow(sightings: Iterable[Sighting], probe: Probe, terrain: Terrain) -> list[Trail]:
+    """Forward first, then what came back; copies last. What is not the probe's is left out."""
+    trails: list[Trail] = []
+    mine = attribute(sightings, probe)
+    for way in ("forward", "reply", "error"):
+        found = [seen for seen in mine if seen.way == way]
+        by_node: dict[str, list[Seen]] = {}
+        for seen in found:
+            by_node.setdefault(seen.sighting.node, []).append(seen)
+        visits = [v for node, some in by_node.items() for v in _visits(node, some, terrain)]
+        trails += _trails(_without_repetitions(visits), probe, terrain)
+    return sorted(trails, key=lambda trail: trail.is_clone)
+
+
+# whose is it
+
+
+def attribute(sightings: Iterable[Sighting], probe: Probe) -> list[Seen]:
+    """Each with its way; those of other packets are gone."""
+    found = list(sightings)
+    frames = [_frame(s, probe) for s in found if s.point in FRAMES]
+    known = {}
+    for frame in frames:
+        if frame is not None and frame.headers is not None:
+            known[frame.sighting.node, _key(frame.headers.packet)] = frame
+    hidden: Mapping[tuple[str, tuple[object, ...]], Seen] = known
+    told = list(_told([s for s in found if s.point not in FRAMES], probe, hidden))
+    return [f for f in frames if f is not None] + told
+
+
+def _frame(sighting: Sighting, probe: Probe) -> Seen | None:
+    headers = parse(sighting.network, link=sighting.link)
+    way = way_of(headers, probe) if headers else None
+    return Seen(sighting, way, headers) if way else None
+
+
+def _key(packet: Packet) -> tuple[object, ...]:
+    """By which a frame and a hook's message are known to be of one packet."""
+    return (
+        packet.protocol, packet.source, packet.destination, packet.source_port,
+        packet.destination_port, packet.identification, packet.icmp,
+    )  # fmt: skip
+
+
+def _told(
+    sightings: Sequence[Sighting],
+    probe: Probe,
+    frames: Mapping[tuple[str, tuple[object, ...]], Seen],
+) -> Iterator[Seen]:
+    """Messages that belong together have one id, and the first of a chain has the headers."""
+    ours: set[tuple[str, int]] = set()
+    now: dict[tuple[str, int], Way | None] = {}
+    for sighting in sightings:
+        group = sighting.node, sighting.id
+        headers = parse(sighting.network, sighting.transport, sighting.link)
+        if sighting.table.startswith(OF_TRACES) and sighting.point == "rule" and sighting.handle:
+            ours.add(group)
+        if headers is not None:
+            frame = frames.get((sighting.node, _key(headers.packet)))
+            now[group] = _way_told(headers, probe, frame, group in ours)
+            if frame is not None and frame.headers and frame.headers.inner:
+                headers = frame.headers  # what the tunnel holds was seen there
+        way = now.get(group)
+        if way is not None:
+            yield Seen(sighting, way, headers)
+
+
+def _way_told(headers: Headers, probe: Probe, frame: Seen | None, marked: bool) -> Way | None:
+    """Of an error and of a tunnel 20 bytes do not tell; the mark, or a frame, does."""
+    if frame is not None:
+        return frame.way
+    way = way_of(headers, probe)
+    if way is None and marked and _is_error(headers.packet):
+        return "error"
+    return way
+
+
+def _is_error(packet: Packet) -> bool:
+    kind = int(packet.icmp.partition("/")[0] or -1)
+    return any(NAMES[n] == packet.protocol and kind in types for n, types in ERRORS.items())
+
+
+# in which order, within a node
+
+
+@dataclass
+class _Burst:
+    """What one base chain told of one packet: a message with headers, and those behind it."""
+
+    messages: list[Seen] = field(default_factory=list)
+
+    @property
+    def first(self) -> Seen:
+        return self.messages[0]
+
+
+def bursts(told: Sequence[Seen]) -> list[_Burst]:
+    """By chain; the messages of two packets may alternate (a reject sends within a rule)."""
+    found: list[_Burst] = []
+    at: dict[int, _Burst] = {}
+    for seen in told:
+        if seen.headers is not None or seen.sighting.id not in at:
+            at[seen.sighting.id] = _Burst()
+            found.append(at[seen.sighting.id])
+        at[seen.sighting.id].messages.append(seen)
+    return found
+
+
+def _visits(node: str, seen: Sequence[Seen], terrain: Terrain) -> Iterator[Visit]:
+    """What was seen of one way in one node, by the times that the packet came there."""
+    ordered = _merged(seen)
+    current: list[Seen] = []
+    for one in ordered:
+        if current and _begins_anew(one, current, node, terrain):
+            yield _visit(node, current, terrain)
+            current = []
+        current.append(one)
+    if current:
+        yield _visit(node, current, terrain)
+
+
+def _merged(seen: Sequence[Seen]) -> list[Seen]:
+    """Frames in the order of their times, each at the hook of its device."""
+    frames = sorted(
+        (s for s in seen if s.sighting.point in FRAMES), key=lambda s: s.sighting.time
+    )
+    merged: list[Seen] = []
+    waiting = list(frames)
+    for burst in bursts([s for s in seen if s.sighting.point not in FRAMES]):
+        first = burst.first
+        if first.is_own and first.hook == "ingress":
+            merged += _up_to(waiting, "rx", first.sighting.device)
+        merged += burst.messages
+        if first.is_own and first.hook == "egress":
+            merged += _up_to(waiting, "tx", first.sighting.to_device)
+    return merged + waiting
+
+
+def _up_to(waiting: list[Seen], point: str, device: str) -> list[Seen]:
+    """Take the frames from the queue up to that one; none where it is not among them."""
+    for place, frame in enumerate(waiting):
+        if (frame.sighting.point, frame.sighting.device) == (point, device):
+            found = waiting[: place + 1]
+            del waiting[: place + 1]
+            return found
+    return []
+
+
+def _begins_anew(one: Seen, current: Sequence[Seen], node: str, terrain: Terrain) -> bool:
+    """Whether the packet comes to the node again: over a link, or sent a second time."""
+    if one.sighting.point == "rx":
+        return terrain.peer(node, one.sighting.device) != ("", "")
+    if one.is_own and one.headers and one.is_first:
+        device = one.sighting.device
+        if one.hook == "ingress" and terrain.peer(node, device) != ("", ""):
+            last = current[-1].sighting
+            return (last.point, last.device) != ("rx", device)
+        if one.hook == "output" and one.sighting.family == "inet":
+            return any(
+                s.hook == "output" and s.is_first and s.sighting.family == "inet"
+                and s.outer and one.outer and _flow(s.outer) == _flow(one.outer)
+                for s in current
+            )  # fmt: skip
+    return False
+
+
+def _flow(packet: Packet) -> tuple[object, ...]:
+    return packet.protocol, packet.source, packet.destination, packet.icmp
+
+
+def _visit(node: str, seen: Sequence[Seen], terrain: Terrain) -> Visit:
+    entry = ""
+    exits: dict[str, None] = {}
+    for one in seen:
+        sighting = one.sighting
+        came = sighting.point == "rx" or (one.is_own and one.hook == "ingress")
+        if came and sighting.device and not entry and not exits:
+            entry = sighting.device
+        left = sighting.device if sighting.point == "tx" else ""
+        if one.is_own and one.hook == "egress":
+            left = sighting.to_device
+        if left:
+            exits[left] = None
+    outside = [d for d in exits if terrain.peer(node, d) != ("", "")]
+    return Visit(node, seen[0].way, tuple(seen), entry, tuple(outside or exits))
+
+
+def _without_repetitions(visits: Sequence[Visit]) -> list[Visit]:
+    """A packet that was sent again, or goes in circles on a segment, is told once."""
+    found: dict[tuple[object, ...], Visit] = {}
+    count: dict[tuple[object, ...], int] = {}
+    for visit in visits:
+        packet = visit.packet
+        key = (visit.node, visit.entry, packet.ttl if packet else 0, packet and packet.within)
+        count[key] = count.get(key, -1) + 1
+        found.setdefault(key, visit)
+    return [
+        Visit(v.node, v.way, v.seen, v.entry, v.exits, count[key]) for key, v in found.items()
+    ]
+
+
+# from node to node
+
+
+def _trails(visits: Sequence[Visit], probe: Probe, terrain: Terrain) -> list[Trail]:
+    if not visits:
+        return []
+    following = _following(visits, terrain)
+    led_to = {id(v) for some in following.values() for v in some}
+    starts = [v for v in visits if id(v) not in led_to]
+    starts.sort(key=_rank)
+    main, clones = _main_way(starts, following, probe)
+    way = visits[0].way
+    trails = [Trail(way, tuple(main))]
+    return trails + [Trail(way, tuple(clone), is_clone=True) for clone in clones]
+
+
+def _rank(visit: Visit) -> tuple[bool, int]:
+    """Where it began comes first; what has no time last."""
+    return bool(visit.entry), visit.time or 1 << 62
+
+
+def _following(visits: Sequence[Visit], terrain: Terrain) -> dict[int, list[Visit]]:
+    """Of each visit those that it led to: at the other ends of the devices it left by."""
+    free = sorted(visits, key=lambda v: v.time or 1 << 62)
+    found: dict[int, list[Visit]] = {id(v): [] for v in visits}
+    for visit in sorted(visits, key=_rank):
+        for device in visit.exits:
+            node, entry = terrain.peer(visit.node, device)
+            for other in free:
+                if (other.node, other.entry) == (node, entry) and _can_follow(visit, other):
+                    found[id(visit)].append(other)
+                    free.remove(other)
+                    break
+    return found
+
+
+def _can_follow(before: Visit, after: Visit) -> bool:
+    if after is before or (after.time and before.time and after.time < before.time):
+        return False
+    left = next((s.packet for s in reversed(before.seen) if s.packet), None)
+    came = after.packet
+    return left is None or came is None or left.ttl == came.ttl or bool(left.within or came.within)
+
+
+def _main_way(
+    starts: Sequence[Visit], following: Mapping[int, Sequence[Visit]], probe: Probe
+) -> tuple[list[Visit], list[list[Visit]]]:
+    """The one that gets furthest; of pieces with a gap between them, all, one after the other."""
+    main: list[Visit] = []
+    clones: list[list[Visit]] = []
+    for start in starts:
+        ways = _ways(start, following)
+        best = max(ways, key=lambda way: _worth(way, probe))
+        main += best
+        taken = {id(v) for v in best}
+        clones += [rest for way in ways if (rest := [v for v in way if id(v) not in taken])]
+    return main, clones
+
+
+def _ways(start: Visit, following: Mapping[int, Sequence[Visit]]) -> list[list[Visit]]:
+    """All from there to an end. Without recursion: a circle is as long as a TTL is high."""
+    done: list[list[Visit]] = []
+    open_ways = [[start]]
+    while open_ways:
+        way = open_ways.pop()
+        further = following[id(way[-1])]
+        open_ways += [[*way, visit] for visit in reversed(further)]
+        if not further:
+            done.append(way)
+    return done
+
+
+def _worth(way: Sequence[Visit], probe: Probe) -> tuple[bool, bool, int]:
+    """To be taken in is worth more than to be let fall, a long way more than a short one."""
+    last = way[-1]
+    goal = probe.target if last.way == "forward" else probe.sender
+    taken = any(s.hook == "input" and s.sighting.family == "inet" for s in last.seen)
+    return taken, last.node == goal, len(way)

@@ -1,0 +1,119 @@
+"""Asking the kernel what decides about packets in a node: the facts beside what was seen."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from socket import socket
+
+from netlab.errors import KernelRefused, NetlabError
+from netlab.kernel import baseline, lookup
+from netlab.kernel.port import HeldRule
+from netlab.kernel.wire import open_socket
+from netlab.trace.facts import (
+    AddressFact,
+    Ask,
+    ChainFact,
+    Facts,
+    FdbFact,
+    LinkFact,
+    NeighbourFact,
+)
+from netlab.trace.model import Route, Rule
+
+SYSCTLS = (
+    "net.ipv4.ip_forward", "net.ipv4.conf.all.rp_filter", "net.ipv6.conf.all.forwarding",
+    "net.ipv4.icmp_ratelimit", "net.ipv4.icmp_ratemask", "net.ipv6.icmp.ratelimit",
+    "net.ipv4.conf.all.accept_local", "net.ipv4.icmp_echo_ignore_all",
+)  # fmt: skip
+OF_DEVICES = ("net.ipv4.conf.{}.rp_filter", "net.ipv4.conf.{}.forwarding")
+
+
+def facts_of(node: str, spec: str, asks: Iterable[Ask], *, with_chains: bool) -> Facts:
+    """In the namespace that the thread stands in; ``spec`` made its rules. Raises OSError."""
+    with open_socket() as sock:
+        links = lookup.links(sock)
+        names = {link.number: link.name for link in links}
+        numbers = {name: number for number, name in names.items()}
+        found = Facts(
+            node,
+            {link.name: _link(link, names) for link in links},
+            tuple(
+                AddressFact(names.get(a.device, ""), a.address, a.length, a.flags)
+                for a in lookup.addresses(sock)
+            ),
+            tuple(
+                NeighbourFact(n.address, names.get(n.device, ""), n.mac, n.state)
+                for n in lookup.neighbours(sock)
+            ),
+            tuple(
+                FdbFact(e.mac, names.get(e.device, ""), names.get(e.master, ""), e.local, e.remote)
+                for e in lookup.fdb(sock)
+            ) if any(link.kind in ("bridge", "vxlan") for link in links) else (),
+            sysctls=_sysctls([link.name for link in links]),
+            routes=tuple((ask, _route(sock, ask, names, numbers)) for ask in asks),
+            listening=lookup.listening(),
+        )  # fmt: skip
+    return replace(found, chains=_chains(spec)) if with_chains else found
+
+
+def _link(link: lookup.Link, names: Mapping[int, str]) -> LinkFact:
+    return LinkFact(
+        link.name, link.kind, link.up, link.carrier, link.mtu, link.mac,
+        names.get(link.master, ""), link.state, link.isolated, link.hairpin, link.remote,
+    )  # fmt: skip
+
+
+def _sysctls(devices: Iterable[str]) -> dict[str, str]:
+    of_devices = [name.format(d.replace(".", "/")) for d in devices for name in OF_DEVICES]
+    found = {}
+    for name in (*SYSCTLS, *of_devices):
+        with suppress(OSError):
+            found[name] = baseline.read(name)
+    return found
+
+
+def _route(
+    sock: socket, ask: Ask, names: Mapping[int, str], numbers: Mapping[str, int]
+) -> Route:
+    try:
+        way = lookup.route(
+            sock,
+            ask.destination,
+            source=ask.source if ask.device else "",
+            device=numbers.get(ask.device, 0),
+            mark=ask.mark,
+            tos=ask.tos,
+            protocol=ask.protocol,
+            ports=(ask.source_port, ask.destination_port),
+        )
+    except OSError as problem:
+        code = problem.errno or 0
+        said = f"{os.strerror(code)} [{errno.errorcode.get(code, code)}]"
+        return Route(ask.destination, type="", error=said)
+    table = "local" if way.type == "local" else way.table
+    return Route(
+        ask.destination, way.prefix, way.type, way.via, names.get(way.device, ""), table,
+        way.source, way.mtu,
+    )  # fmt: skip
+
+
+def _chains(spec: str) -> tuple[ChainFact, ...]:
+    from netlab.kernel import chains  # the compiler takes 50 ms to load
+
+    try:
+        found = chains.listed(spec)
+    except (NetlabError, KernelRefused):
+        return ()
+    return tuple(
+        ChainFact(*c[:8], tuple(_rule(rule) for rule in c.rules)) for c in found
+    )
+
+
+def _rule(rule: HeldRule) -> Rule:
+    return Rule(
+        rule.family, rule.table, rule.chain, rule.handle, rule.text, None, place=rule.place
+    )
