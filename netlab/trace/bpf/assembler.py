@@ -33,7 +33,7 @@ _MEM, _IMM, _X = 0x60, 0x00, 0x08
 _OPERATIONS = {"+": 0x00, "-": 0x10, "|": 0x40, "&": 0x50, "<<": 0x60, ">>": 0x70, "=": 0xB0}
 _COMPARISONS = {"==": 0x10, ">": 0x20, ">=": 0x30, "!=": 0x50, "<": 0xA0, "<=": 0xB0}
 _CALL, _EXIT, _ALWAYS = 0x80, 0x90, 0x00
-_PSEUDO_MAP_FD = 1
+_PSEUDO_MAP_FD, _PSEUDO_MAP_VALUE = 1, 2
 
 HELPERS = {
     "map_lookup_elem": 1,
@@ -47,6 +47,7 @@ HELPERS = {
     "ringbuf_reserve": 131,
     "ringbuf_submit": 132,
     "ringbuf_discard": 133,
+    "snprintf": 165,
 }
 """By the kernel's numbers (linux/bpf.h, ``enum bpf_func_id``)."""
 
@@ -130,6 +131,12 @@ class Code:
         code = _LD | _IMM | _SIZES[8]
         self._put(_Instruction(code, to.number, _PSEUDO_MAP_FD, 0, fd))
         self._put(_Instruction(0))
+
+    def set_map_value(self, to: Register, fd: int, offset: int = 0) -> None:
+        """To an address within the one value of an array map."""
+        code = _LD | _IMM | _SIZES[8]
+        self._put(_Instruction(code, to.number, _PSEUDO_MAP_VALUE, 0, fd))
+        self._put(_Instruction(0, immediate=offset))
 
     # memory
 

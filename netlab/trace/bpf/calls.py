@@ -13,13 +13,16 @@ _ATTRIBUTES = 152
 """Bytes of ``union bpf_attr`` that are passed; what a kernel does not know has to be zero."""
 
 MAP_CREATE, MAP_LOOKUP_ELEM, MAP_UPDATE_ELEM, PROG_LOAD = 0, 1, 2, 5
-RAW_TRACEPOINT_OPEN, LINK_CREATE = 17, 28
+RAW_TRACEPOINT_OPEN, MAP_FREEZE, LINK_CREATE = 17, 22, 28
 
 HASH, ARRAY, PERCPU_ARRAY, LRU_HASH, RINGBUF = 1, 2, 6, 9, 27
 """Types of maps."""
 
 RAW_TRACEPOINT, NETFILTER = 17, 32
 """Types of programs."""
+
+READ_ONLY = 1 << 7
+"""``BPF_F_RDONLY_PROG``: programs cannot write to the map."""
 
 ATTACH_NETFILTER = 45
 """``BPF_NETFILTER`` of ``enum bpf_attach_type``."""
@@ -41,11 +44,26 @@ class BpfRefused(OSError):
         self.log = log
 
 
-def create_map(kind: int, key: int, value: int, entries: int, name: str = "") -> int:
+def create_map(
+    kind: int, key: int, value: int, entries: int, name: str = "", flags: int = 0
+) -> int:
     """Sizes in bytes; of a ring buffer, ``entries`` are its bytes. A file descriptor."""
-    called = name.encode()[:15].ljust(16, b"\0")
-    attributes = struct.pack("=IIIIIII", kind, key, value, entries, 0, 0, 0) + called
+    attributes = struct.pack("=IIIIIII", kind, key, value, entries, flags, 0, 0) + _name(name)
     return _bpf(MAP_CREATE, attributes, f"map {name}")
+
+
+def constant(value: bytes, name: str = "") -> int:
+    """A map with one value that nobody can change any more; its file descriptor."""
+    fd = create_map(ARRAY, 4, len(value), 1, name, READ_ONLY)
+    try:
+        key, held = ctypes.create_string_buffer(4), ctypes.create_string_buffer(value, len(value))
+        where = struct.pack("=IIQQQ", fd, 0, ctypes.addressof(key), ctypes.addressof(held), 0)
+        _bpf(MAP_UPDATE_ELEM, where, f"map {name}")
+        _bpf(MAP_FREEZE, struct.pack("=I", fd), f"map {name}")
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
 
 
 def look_up(fd: int, key: bytes, size: int) -> bytes:

@@ -6,7 +6,8 @@
     ))
 
 A field is an argument, found by its type (``int#1`` is the second ``int``), or a way from the
-argument that points to the first struct of its path. So arguments may come and go with kernels;
+argument that points to the first struct of its path; ``symbol void *`` is what the kernel calls the
+place that the argument points to. So arguments may come and go with kernels;
 what a kernel does not have is left out, and named. Each record begins with a header, see ``Head``.
 """
 
@@ -17,7 +18,22 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from netlab.trace.bpf.assembler import FP, R0, R1, R2, R3, R6, R7, R8, R9, Code, Register, Size
+from netlab.trace.bpf.assembler import (
+    FP,
+    R0,
+    R1,
+    R2,
+    R3,
+    R4,
+    R5,
+    R6,
+    R7,
+    R8,
+    R9,
+    Code,
+    Register,
+    Size,
+)
 from netlab.trace.bpf.btf import NoSuchType, Way
 
 _HEAD = struct.Struct("=QQIIII")
@@ -25,6 +41,10 @@ _SCRATCH = -8
 """On the stack: a pointer that is being followed. Gates have what lies below ``GATE``."""
 _INDEX = -16
 GATE = -24
+SYMBOL = "symbol "
+SYMBOL_BYTES = 64
+FORMAT = b"%pS\0"
+"""How the kernel writes a symbol: with the offset into it (core-api/printk-formats.rst)."""
 HOOK = ("nf_hook_state *", "sk_buff *")
 """What a program at a netfilter hook is given (linux/bpf.h, ``struct bpf_nf_ctx``)."""
 
@@ -112,6 +132,20 @@ class _Known(NamedTuple):
     at: int
     """In the record."""
 
+    @property
+    def is_symbol(self) -> bool:
+        return self.field.source.startswith(SYMBOL)
+
+
+class Maps(NamedTuple):
+    """File descriptors of what programs write to, and read from."""
+
+    ring: int
+    lost: int
+    """A per-CPU array with one counter of 8 bytes, for what found no room."""
+    format: int
+    """``FORMAT``, see ``netlab.trace.bpf.calls.constant``."""
+
 
 def lay_out(event: Event, types: Asked) -> tuple[Layout, Sequence[_Known], int]:
     """The layout, the fields that there are, and the place of the subject among the arguments.
@@ -153,11 +187,12 @@ def _find(field: Field, arguments: Sequence[str], event: Event, types: Asked, at
             raise NoSuchType(f"{event.name} has no {pointer}")
         way = types.way(field.source, event.name)
         return _Known(field, arguments.index(pointer), way, field.size or way.size, at)
-    kind, _, count = field.source.partition("#")
+    kind, _, count = field.source.removeprefix(SYMBOL).partition("#")
     places = [place for place, found in enumerate(arguments) if found == kind]
     if len(places) <= int(count or 0):
         raise NoSuchType(f"{event.name} has no {field.source}")
-    return _Known(field, places[int(count or 0)], None, field.size or _width(kind), at)
+    size = SYMBOL_BYTES if field.source.startswith(SYMBOL) else field.size or _width(kind)
+    return _Known(field, places[int(count or 0)], None, size, at)
 
 
 def _width(kind: str) -> int:
@@ -173,14 +208,10 @@ def program(
     layout: Layout,
     number: int,
     gate: Gate,
-    ring: int,
-    lost: int,
+    maps: Maps,
     answer: int = 0,
 ) -> bytes:
-    """The program's instructions; ``ring`` and ``lost`` are maps, ``answer`` what it returns.
-
-    ``lost`` is a per-CPU array with one counter of 8 bytes, for what found no room.
-    """
+    """The program's instructions; ``answer`` is what it returns."""
     code = Code()
     code.set(R6, R1)
     if subject >= 0:
@@ -190,15 +221,15 @@ def program(
         code.set(R7, 0)
     code.set(R9, 0)
     gate(code, layout.event)
-    _reserve(code, layout.size, number, ring)
+    _reserve(code, layout.size, number, maps.ring)
     for found in known:
-        _tell(code, found)
+        _tell(code, found, maps)
     code.set(R1, R9)
     code.set(R2, 0)
     code.call("ringbuf_submit")
     code.jump("out")
     code.label("no room")
-    _count(code, lost)
+    _count(code, maps.lost)
     code.label("out")
     code.set(R0, answer)
     code.exit()
@@ -227,7 +258,19 @@ def _reserve(code: Code, size: int, number: int, ring: int) -> None:
     code.store(4, R9, 24, R0)
 
 
-def _tell(code: Code, found: _Known) -> None:
+def _tell(code: Code, found: _Known, maps: Maps) -> None:
+    if found.is_symbol:
+        code.load(8, R1, R6, 8 * found.argument)
+        code.store(8, FP, _SCRATCH, R1)
+        code.set(R1, R9)
+        code.add(R1, found.at)
+        code.set(R2, found.size)
+        code.set_map_value(R3, maps.format)
+        code.set(R4, FP)
+        code.add(R4, _SCRATCH)
+        code.set(R5, 8)
+        code.call("snprintf")
+        return
     if found.way is None:  # the argument itself
         code.load(8, R1, R6, 8 * found.argument)
         sizes: dict[int, Size] = {1: 1, 2: 2, 4: 4, 8: 8}

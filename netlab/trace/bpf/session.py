@@ -32,7 +32,10 @@ class Session:
         self._ring = Ring(ring, "netlab")
         self._stack.callback(self._ring.close)
         try:
-            self._lost = self.map(calls.PERCPU_ARRAY, 4, 8, 1, "netlab_lost")
+            lost = self.map(calls.PERCPU_ARRAY, 4, 8, 1, "netlab_lost")
+            format_ = calls.constant(events.FORMAT, "netlab_format")
+            self._stack.callback(os.close, format_)
+            self._maps = events.Maps(self._ring.fd, lost, format_)
         except BaseException:
             self.close()
             raise
@@ -60,9 +63,7 @@ class Session:
             return None
         self.missing += layout.missing
         number = len(self._layouts)
-        code = events.program(
-            known, subject, layout, number, gate, self._ring.fd, self._lost, answer
-        )
+        code = events.program(known, subject, layout, number, gate, self._maps, answer)
         name = f"netlab_{event.name or 'hook'}"
         if event.name:
             program = calls.load_program(calls.RAW_TRACEPOINT, code, name)
@@ -96,7 +97,7 @@ class Session:
     def lost(self) -> int:
         """How many found no room in the ring."""
         cpus = _possible_cpus()
-        counts = calls.look_up(self._lost, b"\0" * 4, 8 * cpus)
+        counts = calls.look_up(self._maps.lost, b"\0" * 4, 8 * cpus)
         return sum(int.from_bytes(counts[8 * n : 8 * n + 8], sys.byteorder) for n in range(cpus))
 
     def close(self) -> None:

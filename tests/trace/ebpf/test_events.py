@@ -8,7 +8,7 @@ import pytest
 
 from netlab.trace.bpf.assembler import Code
 from netlab.trace.bpf.btf import Btf, NoSuchType
-from netlab.trace.bpf.events import Event, Field, Head, lay_out, number_of, program
+from netlab.trace.bpf.events import Event, Field, Head, Maps, lay_out, number_of, program
 from tests.trace.ebpf.test_btf import kernel
 
 
@@ -74,7 +74,7 @@ def test_the_gate_stands_before_everything_that_is_told() -> None:
         seen.append(len(code))
         code.jump("out")
 
-    whole = program(known, subject, layout, 4, gate, 5, 6)
+    whole = program(known, subject, layout, 4, gate, Maps(5, 6, 7))
     assert seen == [4]
     assert len(whole) % 8 == 0
     assert whole.endswith(bytes.fromhex("b700000000000000 9500000000000000"))
