@@ -32,3 +32,5 @@ class DeviceKind:
     """Whether it takes an automatic address, as the end of a link does."""
     segment: Callable[[Any], str] = lambda settings: ""
     """Devices of one non-empty answer share a segment (vxlan: its id)."""
+    once: Callable[[Any], str] = lambda settings: ""
+    """Devices of one non-empty answer cannot be in one node (vxlan: its id and port)."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from netlab.devices.base import DeviceKind
 from netlab.model.site import Nic
 from netlab.model.topology import Frozen, Interface
-from netlab.model.words import AnIP, Mac
+from netlab.model.words import IP, AnIP, Mac
 from netlab.resources.base import Placed
 from netlab.resources.device import Device, ForwardingEntry, Setting
 
@@ -41,12 +41,30 @@ class Vxlan(Interface):
     learning: bool = Field(True, description="Learn which MAC is behind which tunnel end.")
     fdb: tuple[Fdb, ...] = Field((), description="Static forwarding entries.")
 
+    @field_validator("remote", "local")
+    @classmethod
+    def _one_end(cls, ip: IP | None, info: ValidationInfo) -> IP | None:
+        """Groups and links would need a device below, which is not the kernel's to guess."""
+        if ip is not None and ip.is_multicast:
+            instead = "write each tunnel end under `fdb`" if info.field_name == "remote" else ""
+            raise ValueError(f"{ip} is a multicast group{instead and ': '}{instead}")
+        if ip is not None and ip.version == 6 and ip.is_link_local:
+            raise ValueError(f"{ip} is link-local: a tunnel end needs an address of wider scope")
+        return ip
+
     @model_validator(mode="after")
     def _one_family(self) -> Vxlan:
         ends = [self.remote, self.local, *(entry.remote for entry in self.fdb)]
         if len({ip.version for ip in ends if ip is not None}) > 1:
             raise ValueError("remote, local and fdb must be of one address family")
+        if self.version == 4 and any(entry.remote.version == 6 for entry in self.fdb):
+            raise ValueError("with tunnel ends of IPv6, `local` or `remote` must say so")
         return self
+
+    @property
+    def version(self) -> int:
+        """Of its tunnel: IPv4 unless an end of its own says otherwise."""
+        return next((ip.version for ip in (self.local, self.remote) if ip is not None), 4)
 
 
 def resources(nic: Nic) -> Iterator[Placed]:
@@ -64,5 +82,9 @@ def resources(nic: Nic) -> Iterator[Placed]:
 
 
 kind = DeviceKind(
-    settings=Vxlan, resources=resources, addressed=True, segment=lambda s: f"vxlan {s.id}"
+    settings=Vxlan,
+    resources=resources,
+    addressed=True,
+    segment=lambda s: f"vxlan {s.id}",
+    once=lambda s: f"vxlan id {s.id} on IPv{s.version} port {s.port}",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 BASELINE = {
@@ -20,6 +21,12 @@ BASELINE = {
 }
 
 ROOT = "/proc/sys"
+
+
+WHY_NOT = {
+    errno.ENOENT: "no namespace of this kernel has such a switch",
+    errno.EACCES: "it can only be read in a namespace",
+}
 
 
 def path_of(name: str) -> str:
@@ -54,7 +61,11 @@ def read(name: str) -> str:
 
 def write(name: str, value: str) -> None:
     """In the namespace the calling thread stands in: ``/proc/sys/net`` follows it."""
-    fd = os.open(path_of(name), os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        fd = os.open(path_of(name), os.O_WRONLY | os.O_CLOEXEC)
+    except OSError as problem:
+        number = problem.errno or 0
+        raise OSError(number, WHY_NOT.get(number, problem.strerror)) from problem
     try:
         os.write(fd, value.encode())
     finally:

@@ -56,3 +56,19 @@ def for_new(name: str) -> str:
     parts = switch_parts(name)
     starts = len(parts) == 5 and parts[2] == "conf" and parts[3] != "lo"
     return switch_of((*parts[:3], "default", parts[4])) if starts else ""
+
+
+OF_THE_MACHINE = frozenset(
+    f"net.{room}.{name}"
+    for room, names in {
+        "core": "bpf_jit_enable bpf_jit_harden bpf_jit_kallsyms bpf_jit_limit busy_poll busy_read"
+        " default_qdisc dev_weight message_burst message_cost netdev_budget netdev_budget_usecs"
+        " netdev_max_backlog rmem_default rmem_max rps_sock_flow_entries wmem_default wmem_max",
+        "ipv4": "fib_sync_mem inet_peer_maxttl inet_peer_minttl inet_peer_threshold tcp_max_orphans"
+        " tcp_mem udp_mem",
+        "ipv4.route": "gc_elasticity gc_interval gc_min_interval gc_thresh gc_timeout max_size",
+        "netfilter": "nf_conntrack_buckets nf_conntrack_max nf_log_all_netns",
+    }.items()
+    for name in names.split()
+)
+"""Switches that a namespace lacks or can only read (Linux 6.18); of others the kernel tells."""

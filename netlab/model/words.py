@@ -30,9 +30,13 @@ LEAST_IPV6_MTU = 1280
 """Below it Linux takes IPv6 off a device (RFC 8200 section 5)."""
 
 DIRECTORIES = frozenset(
-    "/bin /boot /dev /etc /home /lib /media /mnt /opt /proc /root /run /sbin /srv /sys /tmp /usr"
-    " /usr/bin /usr/lib /usr/local /usr/sbin /usr/share /var /var/lib /var/log /var/tmp".split()
-)
+    f"/{name}"
+    for name in (
+        "bin", "boot", "dev", "etc", "home", "lib", "media", "mnt", "opt", "proc", "root", "run",
+        "sbin", "srv", "sys", "tmp", "usr", "usr/bin", "usr/lib", "usr/local", "usr/sbin",
+        "usr/share", "var", "var/lib", "var/log", "var/tmp",
+    )
+)  # fmt: skip
 """Of every Linux (FHS 3.0); no file can be shown in place of one."""
 
 RESERVED_INTERFACES = frozenset({"lo", "all", "default", ".", ".."})

@@ -10,7 +10,7 @@ from ipaddress import ip_network
 
 from netlab.devices import DeviceKind
 from netlab.model.site import Nic, Path, Site
-from netlab.model.switches import device_of_switch, spelt_switch, switch_parts
+from netlab.model.switches import OF_THE_MACHINE, device_of_switch, spelt_switch, switch_parts
 from netlab.model.topology import Node, PortSettings, Route, Topology
 from netlab.model.words import IP, LEAST_IPV6_MTU, Cidr
 from netlab.nodes.host import destination
@@ -48,6 +48,7 @@ def check(
         site = wiring.sites[name]
         yield from _devices(node, site)
         yield from _ports(site, devices)
+        yield from _alike(site, devices)
         yield from _routes(node, site)
         yield from _sysctls(node, site)
     files = wrong_files(topology, around or Around())
@@ -121,6 +122,13 @@ def _port(nic: Nic, devices: Mapping[str, DeviceKind]) -> Iterator[Finding]:
         message = f"{nic.name} is a port of {nic.master}: nobody answers to its addresses"
         yield Finding(nic.address_at(nic.addresses[0]), message, hint)
 
+
+def _alike(site: Site, devices: Mapping[str, DeviceKind]) -> Iterator[Finding]:
+    first: dict[str, Nic] = {}
+    for nic in site.nics:
+        what = devices[nic.settings.kind].once(nic.settings)
+        if what and first.setdefault(what, nic) is not nic:
+            yield Finding(nic.origin, f"{what} is {first[what].name} of {site.name} already")
 
 
 def _no_interface(path: Path, dev: str, site: Site, names: Collection[str]) -> Finding:
@@ -240,6 +248,8 @@ def _sysctls(node: Node, site: Site) -> Iterator[Finding]:
                 f"{name} is no switch of a network namespace",
                 "those begin with `net.`; all others are the whole machine's",
             )
+        elif spelt_switch(name) in OF_THE_MACHINE:
+            yield Finding(path, f"{name} is the machine's own; no other namespace can set it")
         elif switch_parts(name)[2:4] == ("neigh", "default"):
             hint = "write `neigh.…` under the `sysctls` of an interface"
             yield Finding(path, f"{name} is the machine's own; no other namespace has it", hint)

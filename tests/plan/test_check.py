@@ -124,6 +124,10 @@ OF_A_NODE: dict[str, list[str]] = {
     "sysctls: {net.ipv4.neigh.default.gc_thresh1: 1}": [
         "2:52  nodes.a.sysctls.net.ipv4.neigh.default.gc_thresh1: net.ipv4.neigh.default.gc_thresh1 is the machine's own; no other namespace has it; write `neigh.…` under the `sysctls` of an interface",
     ],
+    "sysctls: {net.core.rmem_max: 1, net/ipv4/tcp_mem: 1 2 3, net.core.somaxconn: 9}": [
+        "2:36  nodes.a.sysctls.net.core.rmem_max: net.core.rmem_max is the machine's own; no other namespace can set it",
+        "2:57  nodes.a.sysctls.net/ipv4/tcp_mem: net/ipv4/tcp_mem is the machine's own; no other namespace can set it",
+    ],
     "sysctls: {net.ipv4.conf.eth1.rp_filter: 1}": [
         "2:47  nodes.a.sysctls.net.ipv4.conf.eth1.rp_filter: a has no interface eth1; did you mean 'eth0'?",
     ],
@@ -165,6 +169,25 @@ OF_A_NODE: dict[str, list[str]] = {
     ],
     "interfaces: {t: {kind: tun, mac: 02:00:00:00:00:01}}": [
         "2:40  nodes.a.interfaces.t.mac: a tun device carries packets, not frames: it has no MAC",
+    ],
+    # tunnels
+    "interfaces: {v: {kind: vxlan, id: 5, remote: 239.1.1.1}, w: {kind: vxlan, id: 6, local: 239.1.1.1}}": [
+        "2:52  nodes.a.interfaces.v.remote: 239.1.1.1 is a multicast group: write each tunnel end under `fdb`",
+        "2:95  nodes.a.interfaces.w.local: 239.1.1.1 is a multicast group",
+    ],
+    'interfaces: {v: {kind: vxlan, id: 5, local: "fe80::1"}}': [
+        "2:51  nodes.a.interfaces.v.local: fe80::1 is link-local: a tunnel end needs an address of wider scope",
+    ],
+    'interfaces: {v: {kind: vxlan, id: 5, fdb: [{remote: "fd00::2"}]}}': [
+        "2:23  nodes.a.interfaces.v: with tunnel ends of IPv6, `local` or `remote` must say so",
+    ],
+    'interfaces: {v: {kind: vxlan, id: 5, local: "fd00::1", fdb: [{remote: "fd00::2"}]}}': [],
+    "interfaces: {v: {kind: vxlan, id: 5, remote: 10.0.0.2}, w: {kind: vxlan, id: 5, learning: false}}": [
+        "2:66  nodes.a.interfaces.w: vxlan id 5 on IPv4 port 4789 is v of a already",
+    ],
+    'interfaces: {v: {kind: vxlan, id: 5}, w: {kind: vxlan, id: 5, port: 1}, x: {kind: vxlan, id: 5, remote: "fd00::2"}}': [],
+    "interfaces: {t: {kind: tap, mtu: 65522}, u: {kind: tap, mtu: 65521}, v: {kind: tun, mtu: 65535}}": [
+        "2:40  nodes.a.interfaces.t.mtu: 65522 is more than 65521, the most there is",
     ],
     # bridges
     "interfaces: {br: {kind: bridge, ports: [br, lo, eth1]}}": [
