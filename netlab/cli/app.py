@@ -4,7 +4,7 @@ Annotations are no strings here: typer would evaluate each of them at every star
 """
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -398,3 +398,78 @@ def restart(lab: Lab, which: Which, json: Json = False) -> None:
     from netlab.cli import processes
 
     processes.control(lab, which, "restart", json)
+
+
+@app.command()
+def trace(
+    lab: Lab,
+    sender: Annotated[
+        str, typer.Argument(metavar="FROM", autocompletion=_nodes, help="The node that sends.")
+    ],
+    target: Annotated[
+        str,
+        typer.Argument(metavar="TO", autocompletion=_nodes, help="A node, or an address."),
+    ],
+    tcp: Annotated[
+        int | None, typer.Option(metavar="PORT", min=1, max=65535, help="Connect to that port.")
+    ] = None,
+    udp: Annotated[
+        int | None, typer.Option(metavar="PORT", min=1, max=65535, help="Send to that port.")
+    ] = None,
+    icmp: Annotated[bool, typer.Option("--icmp", help="An echo request; the usual.")] = False,
+    to: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Send to this address instead of TO's own.")
+    ] = "",
+    ipv6: Annotated[bool, typer.Option("--ipv6", "-6", help="Use IPv6.")] = False,
+    ipv4: Annotated[bool, typer.Option("--ipv4", "-4", help="Use IPv4.")] = False,
+    from_port: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="Send from that port.")
+    ] = 0,
+    size: Annotated[
+        int, typer.Option(metavar="BYTES", help="Of the whole IP packet, its headers included.")
+    ] = 0,
+    ttl: Annotated[
+        int, typer.Option(metavar="N", min=0, max=255, help="Time to live, or hop limit.")
+    ] = 0,
+    tos: Annotated[
+        int, typer.Option(metavar="N", min=0, max=255, help="The TOS byte, or traffic class.")
+    ] = 0,
+    df: Annotated[
+        bool | None,
+        typer.Option("--df/--no-df", help="Forbid or allow fragments; else as the kernel does."),
+    ] = None,
+    respond: Annotated[
+        bool, typer.Option("--respond", help="Answer in TO, where nobody listens on the port.")
+    ] = False,
+    wait: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.0, help="How long to wait for an answer.")
+    ] = 1.0,
+    backends: Annotated[
+        str, typer.Option(metavar="NAMES", help="Who watches, with commas between; else all.")
+    ] = "",
+    expect: Annotated[
+        str, typer.Option(metavar="WORD", help="Exit with 1 where it does not end so.")
+    ] = "",
+    brief: Annotated[bool, typer.Option("--brief", "-q", help="One line a node.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--everything", "-v", help="Everything that was seen.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Send a probe, and tell its way through the lab: step by step, and why it ended."""
+    from netlab.cli.trace import Options
+    from netlab.cli.trace import trace as work
+    from netlab.trace.request import Words
+
+    if ipv4 and ipv6:
+        raise UsageError("-4 or -6, not both")
+    if brief and everything:
+        raise UsageError("-q or -v, not both")
+    version = 4 if ipv4 else 6 if ipv6 else 0
+    words = Words(
+        sender, target, tcp, udp, icmp, to, version, from_port, size, ttl, tos, df
+    )
+    detail: Literal["brief", "usual", "all"] = (
+        "brief" if brief else "all" if everything else "usual"
+    )
+    return work(lab, words, Options(respond, wait, backends, expect, "", detail, json))

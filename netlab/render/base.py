@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Protocol
 from netlab.errors import NetlabError, Problem
 
 if TYPE_CHECKING:
-    from netlab.kernel.port import HeldRule, Tracked
+    from netlab.kernel.connection import Tracked
+    from netlab.kernel.values import HeldRule
     from netlab.lab.lifecycle import Done, Road
     from netlab.lab.portrait import Node, Portrait
+    from netlab.render.journey import Detail
+    from netlab.trace.model import Trace
+    from netlab.trace.sighting import Sighting
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,9 @@ class Renderer(Protocol):
     def features(self, kernel: str, features: Sequence[Feature]) -> None: ...
     def kinds(self, kinds: Sequence[KindText]) -> None:
         """All, in a table; those of one name, whole."""
+
+    def traced(self, trace: Trace, detail: Detail, events: Sequence[Sighting]) -> None:
+        """``events``: all that was seen, for whoever wants to know everything."""
 
     def controlled(self, lab: str, verb: str, names: Sequence[str], seconds: float) -> None:
         """Processes that were started, stopped, restarted."""

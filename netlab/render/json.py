@@ -12,10 +12,14 @@ from netlab.errors import NetlabError, TopologyError
 from netlab.render.words import node_of, step_words
 
 if TYPE_CHECKING:
-    from netlab.kernel.port import Connection, Direction, End, HeldRule, Tracked
+    from netlab.kernel.connection import Connection, Direction, End, Tracked
+    from netlab.kernel.values import HeldRule
     from netlab.lab.lifecycle import Done, Road
     from netlab.lab.portrait import Node, Portrait
     from netlab.render.base import Checked, Feature, KindText, LabLine
+    from netlab.render.journey import Detail
+    from netlab.trace.model import Trace
+    from netlab.trace.sighting import Sighting
 
 
 class JsonRenderer:
@@ -109,6 +113,11 @@ class JsonRenderer:
 
     def kinds(self, kinds: Sequence[KindText]) -> None:
         self._put([asdict(kind) for kind in kinds])
+
+    def traced(self, trace: Trace, detail: Detail, events: Sequence[Sighting]) -> None:
+        from netlab.trace.model import as_json
+
+        self._put(as_json(trace))
 
     def controlled(self, lab: str, verb: str, names: Sequence[str], seconds: float) -> None:
         said = {"lab": lab, "did": verb, "processes": list(names), "seconds": round(seconds, 6)}

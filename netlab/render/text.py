@@ -10,20 +10,26 @@ from itertools import groupby
 from typing import IO, TYPE_CHECKING
 
 from netlab.errors import NetlabError, TopologyError
-from netlab.kernel.port import signal_of
+from netlab.kernel.values import signal_of
 from netlab.render.words import age, because, count, duration, first_line, listed, step_words
 
 if TYPE_CHECKING:
-    from netlab.kernel.port import HeldRule, Tracked
+    from netlab.kernel.connection import Tracked
+    from netlab.kernel.values import HeldRule
     from netlab.lab.lifecycle import Done, Road
     from netlab.lab.portrait import Interface, Node, Portrait, Process
     from netlab.plan.diff import Step
     from netlab.render.base import Checked, Feature, KindText, LabLine
+    from netlab.render.journey import Detail
+    from netlab.trace.model import Trace
+    from netlab.trace.sighting import Sighting
 
 MOST_NODES = 40
 """A summary shows so many; `show` shows all."""
 
 MOST_STEPS = 40
+RIGHT_EDGE = 110
+"""The column that short texts at the right end in, where the terminal is wide enough."""
 NARROW = 20
 """Columns that a wrapped text takes at least."""
 
@@ -217,6 +223,15 @@ class TextRenderer:
         rows = [(k.sort, k.name, k.about.partition("\n")[0]) for k in kinds]
         self._table(("sort", "kind", "what it is"), rows)
 
+    def traced(self, trace: Trace, detail: Detail, events: Sequence[Sighting]) -> None:
+        from netlab.render import journey
+
+        for text, style in journey.lines(trace, detail):
+            self._aligned(text, style)
+        if detail == "all":
+            for text, style in journey.events(events):
+                self._aligned(text, style)
+
     def controlled(self, lab: str, verb: str, names: Sequence[str], seconds: float) -> None:
         done = {"start": "started", "stop": "stopped", "restart": "restarted"}[verb]
         self._say(f"{lab}: {', '.join(names)} {done} in {duration(seconds)}", "green")
@@ -288,6 +303,13 @@ class TextRenderer:
         for place, row in enumerate((head, *rows)):
             *cells, last = [f"{row[n]:<{widths[n]}}  " for n in used]
             self._wrapped("".join(cells), last.rstrip(), "" if place else "dim")
+
+    def _aligned(self, text: str, style: str = "") -> None:
+        """What is behind a tab stands at the right edge."""
+        left, _, right = text.partition("\t")
+        edge = min(self._columns(), RIGHT_EDGE)
+        gap = max(2, edge - len(left) - len(right))
+        self._say(f"{left}{' ' * gap}{right}" if right else left, style)
 
     def _wrapped(self, before: str, text: str, style: str = "") -> None:
         """What does not fit goes on below, as far in as it began."""

@@ -73,6 +73,8 @@ class Builder:
         self._bridging = False
         self._switched = False
         self._in = ""
+        self._mac = ""
+        """Where the frame goes, as it came in."""
         self.steps: list[Step] = []
         self.asks: list[Ask] = []
         """The routes that it would have known."""
@@ -113,6 +115,7 @@ class Builder:
         packet = frame.packet
         time = self._time(sighting.time)
         if sighting.point == "rx":
+            self._mac = packet.destination_mac if packet else ""
             self._unwrapped(frame)
             self._came(sighting.device)
             self.steps.append(Rx(sighting.device, packet, sighting.to or "host", time))
@@ -282,12 +285,11 @@ class Builder:
         bridge = self._terrain.bridge_of(self._visit.node, device)
         if bridge and not self._switched and packet is not None:
             self._switched = True
-            self.steps.append(self._choice(bridge, packet))
+            self.steps.append(self._choice(bridge, packet.destination_mac or self._mac))
         elif not bridge or not self._bridging:
             self._neighbour(device)
 
-    def _choice(self, bridge: str, packet: Packet) -> Switched:
-        mac = packet.destination_mac
+    def _choice(self, bridge: str, mac: str) -> Switched:
         entries = [e for e in self._facts.fdb if e.mac == mac and e.bridge == bridge]
         ports = tuple(
             d for d in self._visit.exits if self._terrain.bridge_of(self._visit.node, d) == bridge

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -11,7 +12,7 @@ from socket import socket
 
 from netlab.errors import KernelRefused, NetlabError
 from netlab.kernel import baseline, lookup
-from netlab.kernel.port import HeldRule
+from netlab.kernel.values import HeldRule
 from netlab.kernel.wire import open_socket
 from netlab.trace.facts import (
     AddressFact,
@@ -29,6 +30,7 @@ SYSCTLS = (
     "net.ipv4.icmp_ratelimit", "net.ipv4.icmp_ratemask", "net.ipv6.icmp.ratelimit",
     "net.ipv4.conf.all.accept_local", "net.ipv4.icmp_echo_ignore_all",
 )  # fmt: skip
+COUNTED = re.compile(r"\bcounter packets \d+ bytes \d+")
 OF_DEVICES = ("net.ipv4.conf.{}.rp_filter", "net.ipv4.conf.{}.forwarding")
 
 
@@ -114,6 +116,6 @@ def _chains(spec: str) -> tuple[ChainFact, ...]:
 
 
 def _rule(rule: HeldRule) -> Rule:
-    return Rule(
-        rule.family, rule.table, rule.chain, rule.handle, rule.text, None, place=rule.place
-    )
+    """Without what its counter has counted: that is another matter with every packet."""
+    text = COUNTED.sub("counter", rule.text)
+    return Rule(rule.family, rule.table, rule.chain, rule.handle, text, None, place=rule.place)

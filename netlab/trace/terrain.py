@@ -109,6 +109,12 @@ def of_lab(portrait: Portrait, inventory: Inventory) -> Terrain:
     return Terrain(portrait.lab, portrait.file, {spot.name: spot for spot in spots})
 
 
+def without(terrain: Terrain, gone: Iterable[str]) -> Terrain:
+    """The same, less some nodes."""
+    left = {name: spot for name, spot in terrain.spots.items() if name not in set(gone)}
+    return Terrain(terrain.lab, terrain.file, left)
+
+
 def _devices(node: PortraitNode) -> Iterable[Device]:
     for i in node.interfaces:
         peer_node, _, peer_device = i.peer.partition(":")

@@ -1,0 +1,104 @@
+"""`netlab trace`: from words to a probe, its story, and what was expected of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from netlab.cli.which import lab_name, no_such_lab, renderer, state_directory
+from netlab.errors import LabNotFound, UsageError
+
+if TYPE_CHECKING:
+    from netlab.render.journey import Detail
+    from netlab.trace.backends.base import Backend
+    from netlab.trace.request import Words
+    from netlab.trace.terrain import Terrain
+
+
+@dataclass(frozen=True)
+class Options:
+    """How it is watched and told."""
+
+    respond: bool = False
+    patience: float = 1.0
+    backends: str = ""
+    expect: str = ""
+    pcap: str = ""
+    detail: Detail = "usual"
+    json: bool = False
+
+
+def trace(lab_or_file: str, words: Words, options: Options) -> int:
+    """The exit code."""
+    from netlab.kernel.visits import visiting
+    from netlab.trace.conclude import conclude
+    from netlab.trace.journey import Request, observe
+    from netlab.trace.model import meets
+    from netlab.trace.request import check_expected, probe_of
+
+    if options.expect:
+        check_expected(options.expect)
+    backends = chosen(options.backends)
+    terrain, identities, gaps = lab_of(lab_or_file)
+    probe = probe_of(words, terrain)
+    request = Request(probe, options.respond, options.patience)
+    with visiting(identities) as visits:
+        record = observe(terrain, request, visits, backends, _say)
+    record = replace(record, gaps=(*gaps, *record.gaps))
+    found = conclude(record)
+    renderer(options.json).traced(found, options.detail, record.sightings)
+    if options.expect and not meets(found, options.expect):
+        print(f"expected {options.expect}, it was {found.disposition}", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+def chosen(names: str) -> Mapping[str, Backend]:
+    """All, or those that were named, with commas between."""
+    from netlab.trace.backends import catalog
+
+    known = catalog()
+    if not names:
+        return known
+    wanted = [name.strip() for name in names.split(",")]
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise UsageError(
+            f"--backends {unknown[0]}: nobody of that name watches",
+            hint=f"there are: {', '.join(known)}",
+        )
+    return {name: known[name] for name in known if name in wanted}
+
+
+def lab_of(lab_or_file: str) -> tuple[Terrain, Mapping[str, int], tuple[str, ...]]:
+    """A lab that is up, the identities of its namespaces, and what is missing of it."""
+    from netlab.kernel.machine import LinuxMachine
+    from netlab.lab import lifecycle
+    from netlab.lab.portrait import portrait
+    from netlab.trace.terrain import of_lab, without
+
+    lab = lab_name(lab_or_file)
+    here = lifecycle.Ground(LinuxMachine(state_directory()), state_directory())
+    here.machine.admit()
+    found = lifecycle.read(here, lab)
+    if found is None:
+        no_such_lab(lab)
+    lost = lifecycle.lost_namespaces(here, found)
+    terrain = of_lab(
+        portrait(found.header, found.summary, found.inventory, found.inodes), found.inventory
+    )
+    gone = [name for name, spot in terrain.spots.items() if spot.ns in lost]
+    gaps = [f"{name} is gone: somebody deleted its namespace" for name in gone]
+    if found.summary is None:
+        gaps.append(f"{lab} is half-built: `netlab up {found.header.file}` finishes it")
+    terrain = without(terrain, gone)
+    if not terrain.spots:
+        raise LabNotFound(f"of lab {lab} nothing is there any more", hint="`netlab gc` sweeps it")
+    identities = {s.ns: found.inodes[s.ns] for s in terrain.spots.values() if s.ns in found.inodes}
+    return terrain, identities, tuple(gaps)
+
+
+def _say(words: str) -> None:
+    print(words, file=sys.stderr)  # noqa: T201
