@@ -96,17 +96,21 @@ def bulk(text: str) -> list[str]:
 _NO_SPACE = {ord(space): None for space in " \t\r\n"}
 
 
-def offset(text: str, number: int) -> int:
-    """Where in a text its token of a number begins."""
-    for found in _TOKEN.finditer(text):
-        if number <= 0:
-            return found.start(1)
-        said = found[1]
+def offset(text: str, number: int, known: tuple[int, int] = (0, 0)) -> tuple[int, tuple[int, int]]:
+    """Where in a text its token of a number begins, and what is ``known`` for the next time.
+
+    That is the number of a token and where it begins: who asks in order looks at each token once.
+    """
+    first, at = known if known[0] <= number else (0, 0)
+    for found in _TOKEN.finditer(text, at):
+        said, start = found[1], found.start(1)
         length = 1 + 2 * said.count(",") if len(said) > _MANY and said[0] == "{" else 1
-        if number < length:
-            return found.start(1) + _inside(said, number - 1)
-        number -= length
-    return len(text)
+        if number <= first:
+            return start, (first, start)
+        if number < first + length:
+            return start + _inside(said, number - first - 1), (first, start)
+        first += length
+    return len(text), (0, 0)
 
 
 def _inside(said: str, number: int) -> int:

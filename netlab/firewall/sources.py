@@ -8,7 +8,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
+
+Known: TypeAlias = tuple[int, int]
+"""The number of a token, and where it begins."""
 
 
 class Place(NamedTuple):
@@ -40,8 +43,10 @@ class Sources:
 
     texts: list[Source] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)
-    offset: Callable[[str, int], int] = lambda text, number: number
-    """Where a token of a number begins in its text."""
+    offset: Callable[[str, int, Known], tuple[int, Known]] = lambda text, number, known: (0, known)
+    """Where a token of a number begins in its text; see ``netlab.firewall.lexer``."""
+    known: dict[int, Known] = field(default_factory=dict)
+    """For each text, the token that was found last."""
 
     def add(self, source: Source) -> int:
         """Take a text in; the number of its first token (a text has fewer tokens than that)."""
@@ -53,7 +58,9 @@ class Sources:
     def place(self, at: int) -> Place:
         which = max(bisect_right(self.starts, at) - 1, 0)
         source = self.texts[which]
-        before = source.text[: self.offset(source.text, at - self.starts[which])]
+        known, number = self.known.get(which, (0, 0)), at - self.starts[which]
+        end, self.known[which] = self.offset(source.text, number, known)
+        before = source.text[:end]
         line = before.count("\n")
         if source.asked:
             return Place(source.file, *source.asked[line])
