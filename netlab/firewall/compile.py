@@ -12,7 +12,7 @@ from .hooks import chain_hook
 from .objects import object_body
 from .pace import without_collector
 from .problems import RuleProblem, RulesetError, Uncovered, Wrong, did_you_mean
-from .scope import Scope, SetKind, Tables
+from .scope import Scope, SetKind, Tables, circles
 from .sets import CREATE, NEWSETELEM, OBJECT_KINDS, SetMessage, filled, kind_of, named
 from .sources import Place, Sources
 from .statements import rule_expressions, statement
@@ -65,6 +65,7 @@ def compile_script(script: s.Script, *, links: Mapping[str, int] | None = None,
     work = _Work(Scope({"lo": 1} if links is None else links), dict(known or {}))
     with without_collector():
         work.lines(script.lines)
+    work.problems += [wrong for tables in work.tables.values() for wrong in circles(tables)]
     if work.problems:
         kind = Uncovered if all(wrong.uncovered for wrong in work.problems) else RulesetError
         raise kind(tuple(sorted({_problem(script, wrong) for wrong in work.problems})))
@@ -190,6 +191,8 @@ class _TableWork:
     def declare(self, part: s.Part, create: int = CREATE) -> None:
         if isinstance(part, s.Chain):
             self.tables.chains.add(part.name)
+            if part.hook:
+                self.tables.bases.add(part.name)
             self.say(NEWCHAIN, create, self.chain_body(part), part.at)
         elif isinstance(part, s.Object):
             self.tables.objects[part.name, part.kind] = OBJECT_KINDS[part.kind]
@@ -199,6 +202,7 @@ class _TableWork:
             self.tables.sets[part.name] = kind
             self.tell(named(self.name, part, kind, create, self.writer().stateful))
         else:
+            self.tables.flowtables.add(part.name)
             body = text(1, self.name) + flowtable_body(part, self.work.scope)
             self.say(NEWFLOWTABLE, create, body, part.at)
 
@@ -227,11 +231,11 @@ class _TableWork:
                               self.writer().stateful, at, flags, number):  # fmt: skip
             self.tell(message)
 
-    def writer(self) -> Writer:
-        return Writer(self.family, self.name, self.tables, self.work.scope, statement)
+    def writer(self, chain: str = "") -> Writer:
+        return Writer(self.family, self.name, self.tables, self.work.scope, statement, chain)
 
     def rule(self, chain: str, tree: s.Rule, flags: int, more: bytes = b"") -> None:
-        writer = self.writer()
+        writer = self.writer(chain)
         expressions = rule_expressions(writer, tree)
         for message in writer.sets:
             self.say(message.number, message.flags, message.body, tree.at)

@@ -16,6 +16,11 @@ HOOKS: dict[str, dict[str, int]] = {
     "arp": {"input": 0, "output": 1},
     "netdev": {"ingress": 0, "egress": 1},
 }
+_TYPES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "nat": (("ip", "ip6", "inet"), ("prerouting", "input", "output", "postrouting")),
+    "route": (("ip", "ip6", "inet"), ("output",)),
+}
+"""Types of chains but ``filter``: the families and the hooks that have them."""
 _NAMED = {"raw": -300, "mangle": -150, "dstnat": -100, "filter": 0, "security": 50, "srcnat": 100}
 _BRIDGE = {"dstnat": -300, "filter": -200, "out": 100, "srcnat": 300}
 _ONE, _SEVERAL = 3, 4
@@ -34,6 +39,7 @@ def chain_hook(tree: s.Chain, hook: s.Hook, family: str, scope: Scope) -> bytes:
     if hook.hook not in hooks:
         raise Wrong(hook.at, f"tables of family {family} have no hook {hook.hook}",
                     did_you_mean(hook.hook, hooks))  # fmt: skip
+    _check_type(hook, family)
     wants_device = hook.hook in ("ingress", "egress")
     if wants_device and not hook.devices:
         raise Wrong(hook.at, f"the hook {hook.hook} needs a device", 'as in device "eth0"')
@@ -46,6 +52,18 @@ def chain_hook(tree: s.Chain, hook: s.Hook, family: str, scope: Scope) -> bytes:
     if policy:
         body += u32(5, {"accept": 1, "drop": 0}[policy])
     return body + (u32(10, 2) if tree.offload else b"")
+
+
+def _check_type(hook: s.Hook, family: str) -> None:
+    if hook.type not in _TYPES:
+        return
+    families, hooks = _TYPES[hook.type]
+    if family not in families:
+        raise Wrong(hook.at, f"tables of family {family} have no chains of type {hook.type}",
+                    f"those of {', '.join(families)} have")  # fmt: skip
+    if hook.hook not in hooks:
+        raise Wrong(hook.at, f"chains of type {hook.type} have no hook {hook.hook}",
+                    f"known: {', '.join(hooks)}")  # fmt: skip
 
 
 def _policy(tree: s.Chain, scope: Scope) -> str:

@@ -36,9 +36,31 @@ class Tables:
 
     sets: dict[str, SetKind] = field(default_factory=dict)
     chains: set[str] = field(default_factory=set)
+    bases: set[str] = field(default_factory=set)
+    """Chains with a hook: the kernel alone enters them."""
+    flowtables: set[str] = field(default_factory=set)
+    jumps: dict[str, dict[str, int]] = field(default_factory=dict)
+    """From each chain to others, and where that is written."""
     objects: dict[tuple[str, str], int] = field(default_factory=dict)
     open: bool = False
     """The kernel may hold more of it than is known here: unknown names are its to judge."""
+
+
+def circles(tables: Tables) -> Iterator[Wrong]:
+    """Chains that the kernel enters and that would never come to an end."""
+    done: set[str] = set()
+    for base in sorted(tables.bases):
+        road = [(base, iter(tables.jumps.get(base, {}).items()))]
+        while road:
+            name, at = next(road[-1][1], ("", 0))
+            on_it = [each for each, _ in road]
+            if not name:
+                done.add(road.pop()[0])
+            elif name in on_it:
+                words = " → ".join([*on_it[on_it.index(name) :], name])
+                yield Wrong(at, f"the chains go in a circle: {words}", "one of them must return")
+            elif name not in done:
+                road.append((name, iter(tables.jumps.get(name, {}).items())))
 
 
 @dataclass

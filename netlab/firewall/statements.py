@@ -226,6 +226,13 @@ def _reset(w: Writer, tree: s.Reset) -> None:
     w.emit(ops.exthdr_reset(TCP_OPTIONS[tree.option]))
 
 
+def _offload(w: Writer, tree: s.Offload) -> None:
+    if tree.name not in w.known.flowtables and not w.known.open:
+        raise Wrong(tree.at, f"table {w.table} has no flowtable {tree.name!r}",
+                    did_you_mean(tree.name, w.known.flowtables))  # fmt: skip
+    w.emit(ops.offload(tree.name))
+
+
 _STATEMENTS: dict[type, Callable[[Writer, Any], None]] = {
     s.Match: match,
     s.Decide: decide,
@@ -245,5 +252,5 @@ _STATEMENTS: dict[type, Callable[[Writer, Any], None]] = {
     s.Remember: _remember,
     s.Refer: _refer,
     s.Reset: _reset,
-    s.Offload: lambda w, tree: w.emit(ops.offload(tree.name)),
+    s.Offload: _offload,
 }

@@ -9,6 +9,7 @@ import errno
 import os
 import socket
 import struct
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,6 +19,7 @@ from .wire import attributes, string
 
 if TYPE_CHECKING:  # a dump needs no compiler, which takes 50 ms to load
     from .compile import Batch, Message
+from .lacks import hint
 
 _HEAD = struct.Struct("=IHHII")
 _FAMILY = struct.Struct(">BBH")
@@ -41,7 +43,7 @@ class Refused(NamedTuple):
     said: str
     place: Place | None
     hint: str = ""
-    """The kernel option that may be missing."""
+    """The kernel option that is missing, or where such a rule belongs."""
 
 
 @dataclass(frozen=True)
@@ -105,26 +107,27 @@ def _refusals(sock: socket.socket, batch: Batch) -> Iterator[Refused]:
                 continue
             code = -struct.unpack_from("=i", body)[0]
             if code:
-                yield _refused(batch, sequence, code, _said(body, flags))
+                yield _refused(batch, sequence, code, _told(body, flags))
             seen = seen or sequence in (last, _BATCH) or bool(code)
         if seen and sequence in (last, _BATCH):
             return
 
 
-def _refused(batch: Batch, sequence: int, code: int, said: str) -> Refused:
-    message = sequence - _BATCH - 1
-    inside = 0 <= message < len(batch.messages)
-    place = batch.place(message) if inside else None
-    return Refused(message if inside else -1, code, said or os.strerror(code), place)
+def _refused(batch: Batch, sequence: int, code: int, told: dict[int, bytes]) -> Refused:
+    which = sequence - _BATCH - 1
+    said = string(told.get(1, b"")) or os.strerror(code)
+    if not 0 <= which < len(batch.messages):
+        return Refused(-1, code, said, None)
+    offset = int.from_bytes(told.get(2, b""), sys.byteorder)
+    return Refused(which, code, said, batch.place(which), hint(batch.messages[which], code, offset))
 
 
-def _said(body: bytes, flags: int) -> str:
-    """The kernel's own words, where it had any (extended acknowledgement)."""
+def _told(body: bytes, flags: int) -> dict[int, bytes]:
+    """The extended acknowledgement, where there is one: the kernel's words, what it points at."""
     if not flags & 0x200:
-        return ""
+        return {}
     skipped = 20 if flags & _CAPPED else 4 + struct.unpack_from("=I", body, 4)[0]
-    words = attributes(body[(skipped + 3) & ~3 :]).get(1, b"")
-    return string(words)
+    return attributes(body[(skipped + 3) & ~3 :])
 
 
 def _messages(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:

@@ -35,6 +35,8 @@ class Writer:
     known: Tables
     scope: Scope
     statement: Callable[[Writer, s.Statement], None]
+    inside: str = ""
+    """The chain that the rule stands in."""
     packet: Packet = field(init=False)
     items: list[Item] = field(default_factory=list)
     sets: list[SetMessage] = field(default_factory=list)
@@ -87,9 +89,15 @@ class Writer:
 
     def chain(self, tree: s.Verdict) -> str:
         name = chain_name(tree, self.scope)
-        if name and name not in self.known.chains and not self.known.open:
+        if not name:
+            return name
+        if name not in self.known.chains and not self.known.open:
             raise Wrong(tree.at, f"table {self.table} has no chain {name!r}",
                         did_you_mean(name, self.known.chains))  # fmt: skip
+        if name in self.known.bases:
+            raise Wrong(tree.at, f"chain {name!r} has a hook: only the kernel enters it",
+                        f"{tree.kind} to a chain without one")  # fmt: skip
+        self.known.jumps.setdefault(self.inside, {}).setdefault(name, tree.at)
         return name
 
     def new_set(self, prefix: str, kind: SetKind, loaded: list[Loaded],

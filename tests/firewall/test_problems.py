@@ -52,6 +52,44 @@ def test_a_mistake_in_a_rule_is_told_at_its_place(line: str, told: str) -> None:
     assert _rule(line) == [f"gw.nft:{told}"]
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "table ip t {\nchain a {\ntype filter hook input priority 0\ngoto a\n}\n}\n",
+            "4:1: chain 'a' has a hook: only the kernel enters it; goto to a chain without one",
+        ),
+        (
+            "table ip t {\nchain a {\ntype filter hook input priority 0\njump b\n}\n"
+            "chain b {\ntcp dport vmap { 1 : jump c }\n}\nchain c {\naccept\njump b\n}\n}\n",
+            "11:1: the chains go in a circle: b → c → b; one of them must return",
+        ),
+        (
+            "table bridge t {\nchain a {\ntype nat hook input priority 0\n}\n}\n",
+            "3:1: tables of family bridge have no chains of type nat; those of ip, ip6, inet have",
+        ),
+        (
+            "table ip t {\nchain a {\ntype route hook input priority 0\n}\n}\n",
+            "3:1: chains of type route have no hook input; known: output",
+        ),
+        (
+            "table ip t {\nchain a {\nflow add @f\n}\n}\n",
+            "3:1: table t has no flowtable 'f'",
+        ),
+    ],
+    ids=["to a base chain", "in a circle", "type of family", "type of hook", "flowtable"],
+)
+def test_a_mistake_between_chains_is_told_at_its_place(text: str, told: str) -> None:
+    assert _told(text) == [f"gw.nft:{told}"]
+
+
+def test_chains_that_share_a_way_are_no_circle() -> None:
+    jumps = {"a": "jump b\njump c", "b": "jump d", "c": "jump d", "d": "accept"}
+    chains = "".join(f"chain {name} {{\n{rules}\n}}\n" for name, rules in jumps.items())
+    base = "chain z {\ntype filter hook input priority 0\njump a\n}\n"
+    assert compile_script(parse(f"table ip t {{\n{chains}{base}}}\n")).messages
+
+
 def test_all_mistakes_are_told_at_once() -> None:
     text = "table inet t {\nchain a {\nacept\n}\nchain b {\nct stat new\n}\n}\n"
     assert _told(text) == [
