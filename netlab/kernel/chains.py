@@ -13,7 +13,7 @@ from netlab.firewall.hooks import HOOKS
 from netlab.firewall.transaction import dump
 from netlab.firewall.wire import attributes, each, number, string
 from netlab.kernel import rules
-from netlab.kernel.port import HeldRule
+from netlab.kernel.values import HeldRule
 
 NETLINK_NETFILTER = 12
 FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}

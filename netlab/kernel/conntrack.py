@@ -16,8 +16,8 @@ from typing import NamedTuple
 from netlab.errors import MachineLacks
 from netlab.firewall.held import Attributes, Op, op_of, ops_of
 from netlab.firewall.wire import attributes, number, string
+from netlab.kernel.connection import Connection, Direction, End, Icmp, Tracked
 from netlab.kernel.options import OPTIONS
-from netlab.kernel.port import Connection, Direction, End, Icmp, Tracked
 from netlab.kernel.wire import dump, open_socket, transact
 
 NETLINK_NETFILTER = 12

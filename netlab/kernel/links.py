@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
-from netlab.kernel.port import Options, VethEnd
 from netlab.kernel.rtnetlink import (
     IFF_UP,
     NEW,
@@ -29,6 +28,7 @@ from netlab.kernel.templates import (
     message_class,
     text,
 )
+from netlab.kernel.values import Options, VethEnd
 from netlab.kernel.wire import Request
 
 INDEX = Hole("index", U32)

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, TypeVar
 from netlab.errors import KernelRefused, MachineLacks
 from netlab.kernel import enter, names
 from netlab.kernel.identity import boot, inode, is_here
-from netlab.kernel.port import HeldRule, Kernel, Running, Tracked
 
 if TYPE_CHECKING:
+    from netlab.kernel.connection import Tracked
     from netlab.kernel.fresh import Stock
     from netlab.kernel.namespaces import Namespaces
+    from netlab.kernel.port import Kernel
     from netlab.kernel.supervisor.record import Record
+    from netlab.kernel.values import HeldRule, Running
     from netlab.kernel.worker import Worker
 
 T = TypeVar("T")
@@ -152,6 +154,8 @@ class LinuxMachine:
 
 def _running(record: Record) -> Running:
     """A supervisor that was killed has not written down what ended since."""
+    from netlab.kernel.values import Running
+
     ended = record.state == "running" and not record.is_alive
     state = "failed" if ended else record.state
     return Running(state, record.pid, record.since, record.restarts, record.code)

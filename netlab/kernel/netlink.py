@@ -16,7 +16,6 @@ from netlab.kernel.fresh import Stock, most_fresh, most_open, raise_limit
 from netlab.kernel.indexes import Indexes
 from netlab.kernel.namespaces import Namespaces
 from netlab.kernel.options import OPTIONS
-from netlab.kernel.port import NextHop, Options, VethEnd
 from netlab.kernel.queues import (
     Act,
     Commands,
@@ -31,6 +30,7 @@ from netlab.kernel.queues import (
     refused,
     send,
 )
+from netlab.kernel.values import NextHop, Options, VethEnd
 from netlab.kernel.wire import open_socket
 from netlab.kernel.worker import Job, Worker
 

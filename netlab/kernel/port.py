@@ -9,20 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from signal import Signals
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-Options = Mapping[str, int | str | bool]
-"""Device settings by their ip(8) words, lower case, ``-`` written ``_``; times in seconds."""
-
-
-class NextHop(NamedTuple):
-    """One way out of a route: a gateway, a device, or both; ``weight`` 1 to 256."""
-
-    gateway: str = ""
-    device: str = ""
-    weight: int = 1
-    onlink: bool = False
+if TYPE_CHECKING:
+    from netlab.kernel.connection import Tracked
+    from netlab.kernel.values import HeldRule, NextHop, Options, Running, VethEnd
 
 
 class Kernel(Protocol):
@@ -160,115 +151,6 @@ class Kernel(Protocol):
         """Run a shell line in the node and wait; a non-zero exit is ``CommandFailed``."""
 
 
-class Running(NamedTuple):
-    """A process of a lab, as it stands now."""
-
-    state: str
-    """``running``, ``exited`` with 0, ``failed``, ``waiting`` to be started again, ``stopped``."""
-    pid: int = 0
-    since: float = 0.0
-    """Seconds since the epoch, of the last change of state."""
-    restarts: int = 0
-    code: int | None = None
-    """Exit code of its last end, 128 + number for a signal; None where nobody saw one."""
-
-
-class HeldRule(NamedTuple):
-    """An nftables rule as the kernel holds it, and the line that made it, where that is known."""
-
-    family: str
-    table: str
-    chain: str
-    handle: int
-    text: str
-    """In nft syntax, with its counters."""
-    place: str = ""
-    """``file:line``."""
-    packets: int | None = None
-    bytes: int | None = None
-
-
-class End(NamedTuple):
-    """Where packets of a connection come from, or go to."""
-
-    address: str
-    port: int | None = None
-    """None where the protocol has none; of GRE, its key."""
-
-
-class Icmp(NamedTuple):
-    """What stands in place of ports where echoes and the like are tracked."""
-
-    type: int
-    code: int
-    id: int
-
-
-class Direction(NamedTuple):
-    """One direction of a connection: what its packets look like before they are translated."""
-
-    source: End
-    destination: End
-    icmp: Icmp | None = None
-    zone: int = 0
-    packets: int | None = None
-    """None where they are not counted (``net.netfilter.nf_conntrack_acct``)."""
-    bytes: int | None = None
-
-
-class Connection(NamedTuple):
-    """A connection as the kernel tracks it: both directions as it expects them."""
-
-    protocol: str
-    """``tcp``, ``udp``, ``icmp`` …; a number where it has no name here."""
-    original: Direction
-    """Of its first packet."""
-    reply: Direction
-    state: str = ""
-    """Of TCP, SCTP and DCCP: ``ESTABLISHED``."""
-    status: tuple[str, ...] = ()
-    """Its bits by name: ``seen-reply``, ``assured``, ``src-nat`` …"""
-    timeout: int | None = None
-    """Seconds until it is forgotten; None while it is offloaded."""
-    mark: int = 0
-    helper: str = ""
-    labels: tuple[int, ...] = ()
-
-    @property
-    def source_nat(self) -> End | None:
-        """The source as the other side sees it, where that is not the one it has."""
-        seen = self.reply.destination
-        return None if seen == self.original.source and self._keeps_id else seen
-
-    @property
-    def destination_nat(self) -> End | None:
-        """Where its packets go, where that is not where they were sent."""
-        true = self.reply.source
-        return None if true == self.original.destination else true
-
-    @property
-    def _keeps_id(self) -> bool:
-        """An id is translated as a port of the source is."""
-        there, back = self.original.icmp, self.reply.icmp
-        return there is None or back is None or there.id == back.id
-
-
-class Tracked(NamedTuple):
-    """The connections of a namespace."""
-
-    connections: tuple[Connection, ...]
-    is_asked_for: bool
-    """Whether an nftables rule there looks at connections: without one, none is tracked."""
-
-
-def signal_of(code: int) -> str:
-    """``SIGKILL`` for 137; "" for what is no signal's code."""
-    try:
-        return Signals(code - 128).name if code > 128 else ""
-    except ValueError:
-        return ""
-
-
 class Machine(Protocol):
     """The Linux machine that labs are on: where kernels come from, and what outlives them."""
 
@@ -320,13 +202,3 @@ class Machine(Protocol):
 
     def settle(self) -> None:
         """Wait until the kernel has cleaned up the namespaces that were taken down."""
-
-
-class VethEnd(NamedTuple):
-    """One end of a veth pair: created in place, never moved."""
-
-    ns: str
-    name: str
-    mac: str
-    mtu: int
-    up: bool

@@ -15,7 +15,7 @@ from functools import partial
 
 from netlab.kernel import libc, links, routes, tuntap
 from netlab.kernel.options import OPTIONS
-from netlab.kernel.port import VethEnd
+from netlab.kernel.values import VethEnd
 from netlab.kernel.wire import Request, open_socket, transact
 
 NETLINK_NETFILTER = 12

@@ -12,10 +12,10 @@ from typing import Any
 from netlab.errors import UNWRITABLE, CommandFailed, KernelRefused, unwritable
 from netlab.kernel import cgroups, enter
 from netlab.kernel.namespaces import Namespaces
-from netlab.kernel.port import signal_of
 from netlab.kernel.supervisor import client, readiness
 from netlab.kernel.supervisor import record as records
 from netlab.kernel.supervisor.readiness import Said
+from netlab.kernel.values import signal_of
 from netlab.kernel.worker import Worker
 
 SOON, LATER = 0.005, 0.05

@@ -15,7 +15,7 @@ from socket import socket
 from typing import Any, NamedTuple
 
 from netlab.errors import KernelRefused
-from netlab.kernel.port import VethEnd
+from netlab.kernel.values import VethEnd
 from netlab.kernel.wire import ABSENT, Request, transact
 
 Act = Request | Callable[[], object]

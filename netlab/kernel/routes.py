@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from netlab.kernel.port import Options
 from netlab.kernel.rtnetlink import (
     CREATE,
     EXCL,
@@ -26,6 +25,7 @@ from netlab.kernel.rtnetlink import (
     version_of,
 )
 from netlab.kernel.templates import U32, Hole, Template, ip
+from netlab.kernel.values import Options
 from netlab.kernel.wire import Request
 
 Way = tuple[str, int, int, bool]

@@ -23,7 +23,7 @@ from netlab.firewall.swap import rule_places, swap, tables, text_of
 from netlab.firewall.syntax import Counter, Script
 from netlab.firewall.transaction import Answer, commit
 from netlab.kernel import libnftables
-from netlab.kernel.port import HeldRule
+from netlab.kernel.values import HeldRule
 
 NETLINK_NETFILTER = 12
 

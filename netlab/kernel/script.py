@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from netlab.kernel.baseline import BASELINE, ROOT, any_device, path_of
 from netlab.kernel.enter import NO_RESOLVER
-from netlab.kernel.port import NextHop, Options, VethEnd
+from netlab.kernel.values import NextHop, Options, VethEnd
 
 MAIN_TABLE = 254
 

@@ -6,7 +6,7 @@ import fcntl
 import os
 import struct
 
-from netlab.kernel.port import Options
+from netlab.kernel.values import Options
 
 DEVICE = "/dev/net/tun"
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from netlab.errors import UNWRITABLE, CommandFailed, Interrupted, NetlabError
-from netlab.kernel.port import Kernel
 from netlab.lab.journal import reached
 from netlab.plan.diff import Plan, Step, diff
 from netlab.resources import Inventory, Key, Resource
 from netlab.resources.base import Stage
+
+if TYPE_CHECKING:
+    from netlab.kernel.port import Kernel
 
 BATCH = 2000
 """Steps: few enough to stop soon when asked to, many enough for large sends."""

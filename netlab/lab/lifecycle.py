@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from netlab.errors import (
     UNWRITABLE,
@@ -17,7 +18,6 @@ from netlab.errors import (
     UsageError,
     unwritable,
 )
-from netlab.kernel.port import Kernel, Machine
 from netlab.lab import journal as journals
 from netlab.lab import state as states
 from netlab.lab.apply import Progress, apply, clear, clearing
@@ -27,6 +27,9 @@ from netlab.plan.diff import Plan, diff
 from netlab.resources import Inventory, Key
 from netlab.resources.base import Stage, namespace_key
 from netlab.resources.process import Supervisor
+
+if TYPE_CHECKING:
+    from netlab.kernel.port import Kernel, Machine
 
 ANOTHER_BOOT = states.ANOTHER_BOOT
 NOTHING_MADE = "its start was cut short before anything was made"

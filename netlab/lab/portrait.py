@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from netlab.kernel.identity import inode
-from netlab.kernel.port import Running
+from netlab.kernel.values import Running
 from netlab.lab.glance import Header, Summary
 from netlab.resources import Inventory, Resource
 from netlab.resources import process as program
-from netlab.resources.device import Device, ForwardingEntry, Namespace, Offload, Port, Tun, Veth
+from netlab.resources.device import Device, ForwardingEntry, Offload, Port, Tun, Veth
 from netlab.resources.entry import Command, Entry
 from netlab.resources.firewall import Firewall
+from netlab.resources.namespace import Namespace
 from netlab.resources.network import Address, Neighbour, Route, Routing, Rule, Sysctl
 
 

@@ -25,8 +25,9 @@ from netlab.model.words import IP, Cidr, Prefix
 from netlab.nodes.base import NodeKind
 from netlab.resources import network
 from netlab.resources.base import Key, Placed
-from netlab.resources.device import Namespace, Offload, Port, Setting
+from netlab.resources.device import Offload, Port, Setting
 from netlab.resources.entry import Command, Entry
+from netlab.resources.namespace import Namespace
 
 ANYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 

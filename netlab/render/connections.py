@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from netlab.kernel.port import Connection, End
+from netlab.kernel.connection import Connection, End
 
 HEAD = (
     "connection", "protocol", "state", "timeout", "mark", "zone", "helper", "labels",

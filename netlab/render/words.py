@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from netlab.resources.base import Stage
+
 if TYPE_CHECKING:
     from netlab.plan.diff import Step
 
@@ -46,11 +48,9 @@ def first_line(text: str) -> str:
 
 def step_words(step: Step) -> str:
     """``~ gw: link gw:wan – web:eth0  mtu 1500 → 1400``."""
-    from netlab.resources.device import Namespace, Veth
-
     subject = step.subject
     owner = ""
-    if subject.ns and not isinstance(subject, Veth | Namespace):
+    if subject.ns and subject.stage not in (Stage.NAMESPACE, Stage.LINK):
         owner = f"{node_of(subject.ns)}: "
     changes = ""
     if step.before is not None and step.after is not None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 from enum import IntEnum
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-from netlab.kernel.port import Kernel
+if TYPE_CHECKING:
+    from netlab.kernel.port import Kernel
 
 Key: TypeAlias = tuple[str, ...]
 

@@ -1,55 +1,20 @@
-"""Namespaces, and the devices in them."""
+"""The devices in namespaces, and the links between them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-from netlab.kernel.port import Kernel, VethEnd
+from netlab.kernel.values import VethEnd
 from netlab.resources.base import Key, Resource, Stage, device_key, namespace_key
+
+if TYPE_CHECKING:
+    from netlab.kernel.port import Kernel
 
 Setting: TypeAlias = tuple[str, int | str | bool]
 
 LEAST_IPV6_MTU = 1280
 """Below it Linux takes IPv6 off the device (RFC 8200 section 5, addrconf_notify)."""
-
-
-@dataclass(frozen=True)
-class Namespace(Resource):
-    """A node's own network; ``defaults`` are the switches that devices made in it start from.
-
-    They do not reach devices that are there, so with other defaults it is another namespace.
-    """
-
-    stage: ClassVar[Stage] = Stage.NAMESPACE
-    outlives: ClassVar[bool] = True
-
-    name: str
-    defaults: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def ns(self) -> str:
-        return self.name
-
-    @property
-    def key(self) -> Key:
-        return namespace_key(self.name)
-
-    @property
-    def provides(self) -> tuple[Key, ...]:
-        return (self.key, device_key(self.name, "lo"))
-
-    @property
-    def words(self) -> str:
-        return f"namespace {self.name}"
-
-    def create(self, kernel: Kernel) -> None:
-        kernel.add_namespace(self.name)
-        for name, value in self.defaults:
-            kernel.set_sysctl(self.name, name, value)
-
-    def delete(self, kernel: Kernel) -> None:
-        kernel.del_namespace(self.name)
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from netlab.kernel.port import Kernel
 from netlab.resources.base import Key, Resource, Stage, namespace_key
+
+if TYPE_CHECKING:
+    from netlab.kernel.port import Kernel
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import ClassVar, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
-from netlab.kernel.port import Kernel
 from netlab.resources.base import Key, Resource, Stage, namespace_key
+
+if TYPE_CHECKING:
+    from netlab.kernel.port import Kernel
 
 Text: TypeAlias = tuple[str, str]
 """A file's name from the topology's directory, "" for the topology itself, and what is in it."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
-from netlab.kernel.port import Kernel, NextHop
+from netlab.kernel.values import NextHop
 from netlab.resources.base import Key, Resource, Stage, device_key, namespace_key
 from netlab.resources.device import Setting
+
+if TYPE_CHECKING:
+    from netlab.kernel.port import Kernel
 
 MAIN = 254
 """The main routing table (rtnetlink(7), RT_TABLE_MAIN)."""

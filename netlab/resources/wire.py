@@ -5,11 +5,36 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields
 from functools import cache
+from importlib import import_module
 from operator import attrgetter
 from typing import Any
 
-from netlab.resources import device, entry, firewall, network, process
 from netlab.resources.base import Resource
+
+OUTLIVES, FALLS = True, False
+
+KINDS = {
+    "Namespace": ("namespace", OUTLIVES),
+    "Veth": ("device", FALLS),
+    "Device": ("device", FALLS),
+    "Tun": ("device", FALLS),
+    "Port": ("device", FALLS),
+    "ForwardingEntry": ("device", FALLS),
+    "Offload": ("device", FALLS),
+    "Address": ("network", FALLS),
+    "Neighbour": ("network", FALLS),
+    "Route": ("network", FALLS),
+    "Routing": ("network", FALLS),
+    "Rule": ("network", FALLS),
+    "Sysctl": ("network", FALLS),
+    "Firewall": ("firewall", FALLS),
+    "Hosts": ("entry", OUTLIVES),
+    "Entry": ("entry", OUTLIVES),
+    "Command": ("entry", FALLS),
+    "Supervisor": ("process", OUTLIVES),
+    "Process": ("process", OUTLIVES),
+}
+"""The module of each, and whether it outlives its namespace: `netlab down` loads no other."""
 
 
 def dump(resource: Resource) -> list[Any]:
@@ -18,12 +43,12 @@ def dump(resource: Resource) -> list[Any]:
 
 def parse(raw: list[Any]) -> Resource:
     """Raises KeyError or TypeError for what ``dump`` never wrote."""
-    return _classes()[raw[0]](*map(_frozen, raw[1:]))
+    return _class(raw[0])(*map(_frozen, raw[1:]))
 
 
 def outlives(raw: list[Any]) -> bool:
-    """Of what ``dump`` wrote, without making it; see ``Resource``."""
-    return _classes()[raw[0]].outlives
+    """Of what ``dump`` wrote, without making it; see ``Resource``. Raises as ``parse``."""
+    return KINDS[raw[0]][1]
 
 
 def _frozen(value: Any) -> Any:
@@ -38,10 +63,7 @@ def _values(kind: type[Resource]) -> Callable[[Resource], tuple[Any, ...]]:
 
 
 @cache
-def _classes() -> dict[str, type[Resource]]:
-    found = (v for m in (device, network, entry, firewall, process) for v in vars(m).values())
-    return {
-        c.__name__: c
-        for c in found
-        if isinstance(c, type) and issubclass(c, Resource) and c is not Resource
-    }
+def _class(name: str) -> type[Resource]:
+    module, _ = KINDS[name]
+    found: type[Resource] = getattr(import_module(f"netlab.resources.{module}"), name)
+    return found

@@ -9,8 +9,8 @@ import struct
 import pytest
 
 from netlab.kernel import conntrack
+from netlab.kernel.connection import Connection, Direction, End, Icmp
 from netlab.kernel.conntrack import decoded
-from netlab.kernel.port import Connection, Direction, End, Icmp
 from netlab.kernel.wire import dump, open_socket
 
 NLA_F_NESTED = 1 << 15

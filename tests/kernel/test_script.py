@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from netlab.kernel.port import Kernel, NextHop, VethEnd
+from netlab.kernel.port import Kernel
 from netlab.kernel.script import ScriptKernel
+from netlab.kernel.values import NextHop, VethEnd
 
 MAC = "02:00:00:00:00:01"
 WAYS = (NextHop("10.0.0.1", weight=2), NextHop("", "eth1", onlink=True))

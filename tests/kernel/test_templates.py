@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netlab.kernel import addresses, links, routes
-from netlab.kernel.port import VethEnd
 from netlab.kernel.templates import BE16, U32, Hole, Template, text
+from netlab.kernel.values import VethEnd
 from netlab.kernel.wire import Request
 from tests.kernel.messages import (
     decoded,

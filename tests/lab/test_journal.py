@@ -13,8 +13,9 @@ from netlab.lab.glance import Header, Summary, summary_of
 from netlab.lab.journal import Journal, Writer, reached, read
 from netlab.plan.diff import Plan, Step, diff
 from netlab.resources import Inventory, Resource, wire
-from netlab.resources.device import Namespace, Veth
+from netlab.resources.device import Veth
 from netlab.resources.firewall import Firewall
+from netlab.resources.namespace import Namespace
 from netlab.resources.network import Address, Route
 from netlab.resources.process import Process, Supervisor
 from tests.plan.labs import all_labs, inventory
@@ -56,8 +57,11 @@ def test_every_resource_comes_back_as_it_was_written() -> None:
         Address("l.a", "eth0", "10.0.0.1/24", "10.0.0.2"),
     )
     resources = [*extra, *(r for text in LABS.values() for r in inventory(text).values())]
-    kinds = {c for c in wire._classes().values() if not c.__abstractmethods__}
-    assert {type(r) for r in resources} == kinds
+    kinds = {type(r) for r in resources}
+    assert kinds == set(Resource.__subclasses__())
+    assert {
+        kind.__name__: (kind.__module__.rpartition(".")[2], kind.outlives) for kind in kinds
+    } == wire.KINDS
     for resource in resources:
         again = wire.parse(json.loads(json.dumps(wire.dump(resource))))
         assert (type(again), vars(again)) == (type(resource), vars(resource))

@@ -14,7 +14,7 @@ from netlab.errors import CommandFailed, KernelRefused
 from netlab.kernel.identity import inode
 from netlab.kernel.links import new_device
 from netlab.kernel.netlink import NetlinkKernel
-from netlab.kernel.port import NextHop, VethEnd
+from netlab.kernel.values import NextHop, VethEnd
 from netlab.kernel.wire import SEND_LIMIT
 from tests.live.kernel import MAC, Lab, fresh_lab
 from tests.live.world import ip

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from netlab.kernel.port import NextHop, VethEnd
+from netlab.kernel.values import NextHop, VethEnd
 from tests.live.kernel import MAC, Lab, fresh_lab
 from tests.live.world import ip, tool
 

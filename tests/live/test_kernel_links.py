@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from netlab.kernel.identity import inode
-from netlab.kernel.port import Kernel, VethEnd
+from netlab.kernel.port import Kernel
+from netlab.kernel.values import VethEnd
 from tests.live.kernel import MAC, Lab, bridge, fresh_lab
 from tests.live.world import ip, tool
 

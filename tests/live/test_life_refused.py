@@ -15,7 +15,7 @@ from netlab.cli.work import Read, read
 from netlab.kernel import links, netlink
 from netlab.plan.diff import Step, diff
 from netlab.resources import Inventory
-from netlab.resources.device import Namespace
+from netlab.resources.namespace import Namespace
 from tests.live.conftest import Write
 from tests.live.life import seen
 from tests.live.world import Said, done, netlab, snapshot

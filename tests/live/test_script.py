@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from netlab.kernel.port import NextHop, VethEnd
 from netlab.kernel.script import ScriptKernel
+from netlab.kernel.values import NextHop, VethEnd
 from tests.live.world import eventually
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")

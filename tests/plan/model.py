@@ -11,7 +11,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
 from netlab.errors import KernelRefused
-from netlab.kernel.port import NextHop, Options, VethEnd
+from netlab.kernel.values import NextHop, Options, VethEnd
 from netlab.model.switches import device_of_switch, is_for_new_devices
 
 Thing = tuple[Any, ...]

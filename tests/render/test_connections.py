@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 
-from netlab.kernel.port import Connection, Direction, End, Icmp, Tracked
+from netlab.kernel.connection import Connection, Direction, End, Icmp, Tracked
 from netlab.render.text import TextRenderer
 
 OWNERS = {

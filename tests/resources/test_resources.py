@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from netlab.resources import Inventory
-from netlab.resources.device import Device, Namespace, Port, Veth
+from netlab.resources.device import Device, Port, Veth
+from netlab.resources.namespace import Namespace
 from netlab.resources.network import Address, Route, Routing, Sysctl
 from tests.plan.labs import all_labs, inventory
 

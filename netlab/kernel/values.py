@@ -1,0 +1,65 @@
+"""What a kernel is told of and tells, as values; what asks for it is ``port.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from signal import Signals
+from typing import NamedTuple
+
+Options = Mapping[str, int | str | bool]
+"""Device settings by their ip(8) words, lower case, ``-`` written ``_``; times in seconds."""
+
+
+class NextHop(NamedTuple):
+    """One way out of a route: a gateway, a device, or both; ``weight`` 1 to 256."""
+
+    gateway: str = ""
+    device: str = ""
+    weight: int = 1
+    onlink: bool = False
+
+
+class VethEnd(NamedTuple):
+    """One end of a veth pair: created in place, never moved."""
+
+    ns: str
+    name: str
+    mac: str
+    mtu: int
+    up: bool
+
+
+class Running(NamedTuple):
+    """A process of a lab, as it stands now."""
+
+    state: str
+    """``running``, ``exited`` with 0, ``failed``, ``waiting`` to be started again, ``stopped``."""
+    pid: int = 0
+    since: float = 0.0
+    """Seconds since the epoch, of the last change of state."""
+    restarts: int = 0
+    code: int | None = None
+    """Exit code of its last end, 128 + number for a signal; None where nobody saw one."""
+
+
+class HeldRule(NamedTuple):
+    """An nftables rule as the kernel holds it, and the line that made it, where that is known."""
+
+    family: str
+    table: str
+    chain: str
+    handle: int
+    text: str
+    """In nft syntax, with its counters."""
+    place: str = ""
+    """``file:line``."""
+    packets: int | None = None
+    bytes: int | None = None
+
+
+def signal_of(code: int) -> str:
+    """``SIGKILL`` for 137; "" for what is no signal's code."""
+    try:
+        return Signals(code - 128).name if code > 128 else ""
+    except ValueError:
+        return ""
