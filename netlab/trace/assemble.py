@@ -79,6 +79,8 @@ class Builder:
         self.asks: list[Ask] = []
         """The routes that it would have known."""
         self.dropped: tuple[Chain, Rule | None] | None = None
+        self.freed: Dropped | None = None
+        """What the kernel itself said of its end."""
         self.stage = ""
         """How far it came: ``rx``, ``prerouting``, ``bridge forward``, ``egress``, ``tx`` …"""
         self.inside = ""
@@ -114,6 +116,9 @@ class Builder:
         sighting = frame.sighting
         packet = frame.packet
         time = self._time(sighting.time)
+        if sighting.point == "freed":
+            self.freed = Dropped("", sighting.name, sighting.function, time)
+            return
         if sighting.point == "rx":
             self._mac = packet.destination_mac if packet else ""
             self._unwrapped(frame)
@@ -329,7 +334,8 @@ class Builder:
         """What was to be decided next, where nothing more was seen."""
         if self.dropped is not None:
             chain, rule = self.dropped
-            self.steps.append(Dropped(dropped_words(chain, rule)))
+            dropped = Dropped(dropped_words(chain, rule))
+            self.steps.append(replace(self.freed, words=dropped.words) if self.freed else dropped)
         elif self.stage == "prerouting" and not self._bridging:
             self._decide(self.packet, self._in)
         elif self.stage == "postrouting" and self.route is not None and not self._bridging:

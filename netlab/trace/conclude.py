@@ -186,6 +186,7 @@ class _Scene:
             forward.nodes if forward else (),
             max((v.repeated for v in told.trail.visits), default=0),
             self._record.watched("nft-trace"),
+            last.freed,
             self._record.facts,
         )
 
@@ -226,9 +227,10 @@ class _Scene:
     def _last_words(self, told: Told, disposition: Disposition, cause: Cause) -> Step | None:
         if told.last.dropped is not None:
             return None
+        freed = told.last.freed
         if disposition == Disposition.REFUSED:
             return Socket(cause.sentence)
-        return Dropped(cause.sentence)
+        return replace(freed, words=cause.sentence) if freed else Dropped(cause.sentence)
 
     def _with_made(self, told: Told, hops: tuple[Hop, ...]) -> tuple[Hop, ...]:
         """What came of it is told where it came from: the last hop's node answered."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from netlab.trace.facts import Facts, LinkFact
-from netlab.trace.model import Chain, Packet, Probe, Route, Rule, Step
+from netlab.trace.model import Chain, Dropped, Packet, Probe, Route, Rule, Step
 from netlab.trace.terrain import Terrain
 
 
@@ -54,6 +54,8 @@ class Evidence:
     """How often it was seen again at the very same place."""
     hooks_seen: bool = True
     """Whether nftables' trace was there to tell about hooks."""
+    freed: Dropped | None = None
+    """What the kernel said of its end, where a backend saw that."""
     all_facts: Mapping[str, Facts] = field(default_factory=dict)
 
     @property

@@ -19,6 +19,8 @@ from netlab.trace.sighting import Sighting
 from netlab.trace.terrain import Terrain
 
 FRAMES = frozenset({"rx", "tx"})
+TIMED = FRAMES | {"freed"}
+"""Points that have a time and the packet's bytes of their own."""
 
 
 @dataclass(frozen=True)
@@ -108,13 +110,13 @@ def follow(sightings: Iterable[Sighting], probe: Probe, terrain: Terrain) -> lis
 def attribute(sightings: Iterable[Sighting], probe: Probe) -> list[Seen]:
     """Each with its way; those of other packets are gone."""
     found = list(sightings)
-    frames = [_frame(s, probe) for s in found if s.point in FRAMES]
+    frames = [_frame(s, probe) for s in found if s.point in TIMED]
     known = {}
     for frame in frames:
-        if frame is not None and frame.headers is not None:
+        if frame is not None and frame.headers is not None and frame.sighting.point in FRAMES:
             known[frame.sighting.node, _key(frame.headers.packet)] = frame
     hidden: Mapping[tuple[str, tuple[object, ...]], Seen] = known
-    told = list(_told([s for s in found if s.point not in FRAMES], probe, hidden))
+    told = list(_told([s for s in found if s.table], probe, hidden))
     return [f for f in frames if f is not None] + told
 
 
@@ -212,11 +214,11 @@ def _visits(node: str, seen: Sequence[Seen], terrain: Terrain) -> Iterator[Visit
 def _merged(seen: Sequence[Seen]) -> list[Seen]:
     """Frames in the order of their times, each at the hook of its device."""
     frames = sorted(
-        (s for s in seen if s.sighting.point in FRAMES), key=lambda s: s.sighting.time
+        (s for s in seen if s.sighting.point in TIMED), key=lambda s: s.sighting.time
     )
     merged: list[Seen] = []
     waiting = list(frames)
-    for burst in bursts([s for s in seen if s.sighting.point not in FRAMES]):
+    for burst in bursts([s for s in seen if s.sighting.point not in TIMED]):
         first = burst.first
         if first.is_own and first.hook == "ingress":
             merged += _up_to(waiting, "rx", first.sighting.device)

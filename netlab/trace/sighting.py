@@ -44,7 +44,9 @@ class Sighting:
     ct_direction: str = ""
     ct_status: int = 0
     name: str = ""
-    """Of a counter: ``TcpExt.IPReversePathFilter``."""
+    """Of a counter: ``TcpExt.IPReversePathFilter``; of a packet that was freed, the reason."""
+    function: str = ""
+    """Where in the kernel it was freed: ``nft_do_chain+0x3e8/0x620``."""
     count: int = 0
     """By how much it grew."""
 
