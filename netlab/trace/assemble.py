@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, cast
 
 from netlab.trace.facts import Ask, ChainFact, Facts
-from netlab.trace.follow import FRAMES, Seen, Visit, bursts
+from netlab.trace.follow import TIMED, Seen, Visit, bursts
 from netlab.trace.model import (
     Chain,
     Change,
@@ -366,7 +366,7 @@ def _items(seen: Sequence[Seen]) -> Iterator[Seen | list[Seen]]:
     """Frames, and between them the bursts of chains."""
     told: list[Seen] = []
     for one in seen:
-        if one.sighting.point in FRAMES:
+        if one.sighting.point in TIMED:
             yield from (b.messages for b in bursts(told))
             told = []
             yield one
