@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
+import runpy
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from ipaddress import ip_address
 from typing import Any
 
 from tests.catalog.witness import Lab, started
-from tests.live.world import NETLAB, done, eventually, inside, tool
+from tests.live.world import NETLAB, ROOT, done, eventually, inside, netlab, tool
 
 UDP_ERROR = """
 import socket
@@ -226,4 +231,57 @@ def netdev_ingress(lab: Lab) -> None:
     }  # fmt: skip
 
 
-FILTERS = (bridge_filter, netdev_ingress, stateful, syn_flood)
+CROSSING = """
+import socket, struct, sys
+out, back, to, *numbers = sys.argv[1:]
+raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+tap = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
+tap.bind((back, 0x0800))
+tap.setsockopt(socket.SOL_SOCKET, 33, 1 << 24)  # SO_RCVBUFFORCE
+for number in numbers:
+    source, target = socket.inet_aton(number), socket.inet_aton(to)
+    head = struct.pack("!BBHHHBBH4s4s", 69, 0, 28, 0, 0, 64, 17, 0, source, target)
+    raw.sendto(head + struct.pack("!HHHH", 9, 9, 8, 0), (to, 0))
+tap.settimeout(0.3)
+try:
+    while True:
+        print(socket.inet_ntoa(tap.recv(99)[12:16]))
+except TimeoutError:
+    pass
+"""
+"""A datagram from each of the addresses; those whose came back are told."""
+
+
+def sets_versus_rules(lab: Lab) -> None:
+    """tester ══ none, set, rules ══ tester"""
+    script = runpy.run_path(str(ROOT / "topologies/sets-versus-rules.py"))
+    beside = ROOT / "topologies/sets-versus-rules"
+    assert script["texts"]() == {file.name: file.read_text() for file in beside.iterdir()}
+    unwanted = _elements(lab, "set", "unwanted")
+    assert len(unwanted) == len(set(unwanted)) == 2000
+    rules = netlab("show", lab.name, "rules", "--rules", "--json").json["rules"]
+    assert [rule["text"] for rule in rules] == [f"ip saddr {a} drop" for a in script["addresses"]()]
+    assert sorted(unwanted) == sorted(script["addresses"]())
+    neighbours = {str(ip_address(a) + 1) for a in unwanted} - set(unwanted)
+    sources = sorted([*unwanted, *neighbours])
+    assert _crossing(lab, "none", "198.51.100.9", sources) == sources
+    assert _crossing(lab, "set", "203.0.113.9", sources) == sorted(neighbours)
+    assert _crossing(lab, "rules", "192.0.2.9", sources) == sorted(neighbours)
+    (told,) = lab.told_commands()
+    first, *rows = inside(lab.name, told[2], *told[4:], "0.05").out.splitlines()
+    assert re.fullmatch(r"the set passes \d+\.\d times as many packets as the rules", first)
+    assert [row.split()[0] for row in rows if "packets/s" in row] == ["none", "set", "rules"]
+
+
+def _elements(lab: Lab, node: str, name: str) -> list[str]:
+    listed = tool("ip", "netns", "exec", lab.ns(node), "nft", "-j", "list", "sets")
+    found = (part["set"] for part in json.loads(listed)["nftables"] if "set" in part)
+    return [str(e) for one in found if one["name"] == name for e in one["elem"]]
+
+
+def _crossing(lab: Lab, router: str, to: str, sources: Sequence[str]) -> list[str]:
+    words = (f"{router}-out", f"{router}-in", to, *sources)
+    return sorted(inside(lab.name, "tester", "python3", "-c", CROSSING, *words).out.split())
+
+
+FILTERS = (bridge_filter, netdev_ingress, sets_versus_rules, stateful, syn_flood)

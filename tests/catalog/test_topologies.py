@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
-from shutil import which
 from typing import Any
 
 import pytest
@@ -31,8 +31,16 @@ def test_every_lab_has_a_check() -> None:
 @pytest.fixture(autouse=True)
 def _its_program(request: pytest.FixtureRequest) -> None:
     stem = request.node.callspec.params["stem"] if "write" in request.fixturenames else ""
-    if stem in PROGRAMS and not which(PROGRAMS[stem]):
+    if stem in PROGRAMS and not shutil.which(PROGRAMS[stem]):
         pytest.skip(f"{PROGRAMS[stem]} is not installed; `make test` installs it")
+
+
+@pytest.fixture(autouse=True)
+def _what_lies_beside_it(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """The directory of a lab's name, with the files that it reads."""
+    stem = request.node.callspec.params["stem"] if "write" in request.fixturenames else ""
+    if stem and (ROOT / "topologies" / stem).is_dir():
+        shutil.copytree(ROOT / "topologies" / stem, tmp_path / stem)
 
 
 @each_lab
