@@ -23,12 +23,11 @@ from netlab.model.site import Nic, Path, Site
 from netlab.model.topology import Node
 from netlab.model.words import Prefix
 from netlab.nodes import NodeKind
-from netlab.plan.nat_names import Names, Wrong, families_words, of_family
+from netlab.plan.nat_names import NAMED, Names, Wrong, families_words, of_family, set_of
 
 TABLE = ("inet", "netlab_nat")
 FORWARDING = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding")
 HIGHEST_PORT = 65535
-NAMED = {4: "ip", 6: "ip6"}
 ELSEWHERE = {4: ("127.0.0.0/8",), 6: ("::1", "fe80::/10")}
 """Own addresses of every node that nothing is published on."""
 
@@ -192,10 +191,10 @@ class _Work:
         all_of_them = [ip for nic in nics for ip in of_family(nic, family)]
         own = [ip for ip in all_of_them if ip not in whole] or all_of_them
         if own:
-            yield f"{name} daddr {_set(own)}"
+            yield f"{name} daddr {set_of(own)}"
         if not all(nic.addresses for nic in nics):
             written = (ip for nic in self.names.site.nics for ip in of_family(nic, family))
-            yield f"{name} daddr != {_set([*ELSEWHERE[family], *written])} fib daddr type local"
+            yield f"{name} daddr != {set_of([*ELSEWHERE[family], *written])} fib daddr type local"
 
     def _hairpin(self, path: Path, family: int, to: str, ports: str) -> None:
         """Who is beside the target would get its answers straight, from an address not asked."""
@@ -310,14 +309,8 @@ def _count(ports: Ports) -> str:
     return "1 port" if ports.count == 1 else f"{ports.count} ports"
 
 
-def _set(words: Iterable[str]) -> str:
-    """One as it is, several as a set."""
-    found = list(dict.fromkeys(words))
-    return found[0] if len(found) == 1 else f"{{ {', '.join(found)} }}"
-
-
 def _leaves_by(nics: Iterable[Nic]) -> str:
-    return "oifname " + _set(f'"{nic.name}"' for nic in nics)
+    return "oifname " + set_of(f'"{nic.name}"' for nic in nics)
 
 
 def _from(prefix: Prefix | None, family: int) -> str:

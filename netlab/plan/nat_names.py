@@ -13,6 +13,9 @@ from netlab.model.site import Nic, Path, Site
 from netlab.model.topology import Node
 from netlab.model.words import IP
 
+NAMED = {4: "ip", 6: "ip6"}
+"""Families, as nft calls them."""
+
 
 class Wrong(NamedTuple):
     """Where, what, and what would be right."""
@@ -126,15 +129,27 @@ class Names:
         return target.to if isinstance(target.to, str) else ""
 
     def loop(self, to: str) -> str:
-        """What matches packets that leave by the interface that they came by, on the way there."""
-        if any(to == ip for nic in self.site.nics for ip in of_family(nic, ip_address(to).version)):
+        """What matches packets that go back where they came from, on the way to an address."""
+        family = ip_address(to).version
+        if any(to in of_family(nic, family) for nic in self.site.nics):
             return ""
         nics = self._speaking()
         near = [nic for nic in nics if _is_on(to, nic)] or nics
+        bridged = [nic for nic in near if any(port.master == nic.name for port in self.site.nics)]
+        if len(near) == 1 and bridged:
+            # what br_netfilter translated goes from port to port, and leaves by no way it came in
+            subnets = [str(a.network) for a in near[0].addresses if a.version == family]
+            return f'oifname "{near[0].name}" {NAMED[family]} saddr {set_of(subnets)}'
         if len(near) == 1:
             return f'iifname "{near[0].name}" oifname "{near[0].name}"'
         pairs = ", ".join(f'"{nic.name}" . "{nic.name}"' for nic in near)
         return f"iifname . oifname {{ {pairs} }}" if pairs else ""
+
+
+def set_of(words: Iterable[str]) -> str:
+    """One as it is, several as a set."""
+    found = list(dict.fromkeys(words))
+    return found[0] if len(found) == 1 else f"{{ {', '.join(found)} }}"
 
 
 def of_family(nic: Nic, family: int) -> list[str]:

@@ -233,6 +233,37 @@ def test_a_hairpin_leads_over_another_router_as_well(write: Write, lab: str) -> 
         assert tcp(f"{lab}.near", WAN[4], 80, door) == "10.1.0.1"
 
 
+BRIDGED = """\
+nodes:
+  a: {routes: [{to: default, via: 172.17.0.1}, {to: default, via: "fd17::1"}]}
+  b: {routes: [{to: default, via: 172.17.0.1}, {to: default, via: "fd17::1"}]}
+  host:
+    kind: router
+    interfaces:
+      docker0: {kind: bridge, ports: [va, vb], addresses: [172.17.0.1/16, "fd17::1/64"]}
+      va: {bridge_port: {hairpin: true}}
+    nat: {publish: [{on: wan, tcp: 8080, udp: 8080, to: "a:80"}]}
+  web:
+links:
+  - ["a:eth0 172.17.0.2/16 fd17::2/64", {node: host, interface: va, addresses: []}]
+  - ["b:eth0 172.17.0.3/16 fd17::3/64", {node: host, interface: vb, addresses: []}]
+  - ["host:wan 203.0.113.1/24 2001:db8::1/64", "web:eth0 203.0.113.2/24 2001:db8::2/64"]
+"""
+
+
+@each_way
+def test_a_hairpin_on_a_bridge_of_the_node(
+    write: Write, lab: str, ask: Ask, family: int
+) -> None:
+    """a, b ── docker0 of host (wan) ── web"""
+    done("up", write(BRIDGED))
+    eventually(lambda: all_usable(lab))
+    bridge = {4: "172.17.0.1", 6: "fd17::1"}[family]
+    with listening(f"{lab}.a", 80) as door:
+        asked = {n: ask(f"{lab}.{n}", WAN[family], 8080, door) for n in ("web", "b", "a")}
+        assert asked == {"web": WEB[family], "b": bridge, "a": bridge}
+
+
 def test_a_port_can_lead_to_the_node_itself(up: Up) -> None:
     lab = up('publish: [{on: wan, tcp: 80, to: "gw:8080"}]')
     with listening(f"{lab}.gw", 8080) as door:

@@ -284,6 +284,27 @@ def test_an_interface_that_gets_its_addresses_later() -> None:
     ) in found.nat
 
 
+def test_behind_a_bridge_a_hairpin_is_known_by_its_source() -> None:
+    """c ── (p) br of h (wan) ── w"""
+    text = """
+        nodes:
+          c:
+          h:
+            kind: router
+            nat: {publish: [{on: wan, tcp: 80, to: c}]}
+            interfaces: {br: {kind: bridge, ports: [p], addresses: [10.1.0.1/24, 10.2.0.1/24]}}
+          w:
+        links:
+          - ["c:eth0 10.1.0.2/24", {node: h, interface: p, addresses: []}]
+          - ["h:wan 10.9.0.1/24", w]
+    """
+    (found,) = [r for r in inventory(text).values() if isinstance(r, Firewall)]
+    assert (
+        'oifname "br" ip saddr { 10.1.0.0/24, 10.2.0.0/24 } ip daddr 10.1.0.2 tcp dport 80 '
+        'ct status dnat counter masquerade comment "hairpin"\n'
+    ) in found.nat
+
+
 def test_automatic_addresses_and_computed_ways() -> None:
     """a ── gw ── b, nothing written"""
     text = """
