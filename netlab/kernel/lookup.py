@@ -211,6 +211,33 @@ def route(
     )
 
 
+class Held(NamedTuple):
+    """A route that the namespace has."""
+
+    table: str
+    prefix: str
+    """``0.0.0.0/0`` for the default."""
+    type: str
+    priority: int
+
+
+def fib(sock: socket.socket, version: int) -> list[Held]:
+    """All routes of all tables. Raises OSError."""
+    family = socket.AF_INET6 if version == 6 else socket.AF_INET
+    everywhere = {4: "0.0.0.0", 6: "::"}[version]
+    found = []
+    for message in dump(sock, RTM_GETROUTE, RTMSG.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)):
+        head = RTMSG.unpack_from(message, HEADER)
+        said = attributes(message[HEADER + RTMSG.size :])
+        table = _native(said.get(15, b"")) or head[4]
+        prefix = f"{_ip(said[1]) if 1 in said else everywhere}/{head[1]}"
+        kind = ROUTE_TYPES[head[7]] if head[7] < len(ROUTE_TYPES) else str(head[7])
+        found.append(
+            Held(TABLES.get(table, str(table)), prefix, kind, _native(said.get(6, b"")))
+        )
+    return found
+
+
 def _gateway(said: dict[int, bytes]) -> str:
     if 18 in said:  # RTA_VIA: of another family
         return _ip(said[18][2:])

@@ -222,7 +222,8 @@ def _nat(step: Any, detail: Detail) -> Iterator[Line]:
 
 def _route(step: Any, detail: Detail) -> Iterator[Line]:
     if step.error:
-        yield _row("route", f"{step.destination} → {step.error}")[0], "red"
+        null = f"{step.type} {step.prefix}: " if step.prefix else ""
+        yield _row("route", f"{step.destination} → {null}{step.error}")[0], "red"
         return
     way = f" via {step.via}" if step.via else ""
     device = f" dev {step.device}" if step.device else ""

@@ -163,31 +163,33 @@ class _Scene:
         error = self._told.get("error")
         forward = self._told.get("forward")
         back = self._way_back(told)
+        reply = self._told.get("reply")
         return Evidence(
-            self._probe,
-            terrain,
-            way,
-            told.node,
-            self._facts(told.node),
-            last.stage,
-            last.inside,
-            last.device,
-            last.packet,
-            last.dropped[0] if last.dropped else None,
-            last.dropped[1] if last.dropped else None,
-            back or last.route,
-            told.hops[-1].steps,
-            told.nodes,
-            self._facts(peer) if peer else None,
-            peer_device,
-            error.first_packet.icmp if error and error.first_packet else "",
-            error.trail.visits[0].node if error else "",
-            "reply" in self._told,
-            forward.nodes if forward else (),
-            max((v.repeated for v in told.trail.visits), default=0),
-            self._record.watched("nft-trace"),
-            last.freed,
-            self._record.facts,
+            probe=self._probe,
+            terrain=terrain,
+            leg=way,
+            node=told.node,
+            facts=self._facts(told.node),
+            stage=last.stage,
+            inside=last.inside,
+            device=last.device,
+            packet=last.packet,
+            chain=last.dropped[0] if last.dropped else None,
+            rule=last.dropped[1] if last.dropped else None,
+            route=back or last.route,
+            steps=told.hops[-1].steps,
+            passed=told.nodes,
+            beyond=self._facts(peer) if peer else None,
+            beyond_device=peer_device,
+            error=error.first_packet.icmp if error and error.first_packet else "",
+            error_maker=error.trail.visits[0].node if error else "",
+            answered=reply is not None,
+            forward_way=forward.nodes if forward else (),
+            hooks_seen=self._record.watched("nft-trace"),
+            arrived=self._has_arrived(told),
+            reset=bool(reply and reply.first_packet and "R" in reply.first_packet.flags),
+            freed=last.freed,
+            all_facts=self._record.facts,
         )
 
     def _way_back(self, told: Told) -> Route | None:
@@ -311,21 +313,27 @@ def answer_ask(packet: Packet) -> Ask:
 
 
 def questions(record: Record) -> dict[str, list[Ask]]:
-    """The nodes whose facts are needed to conclude, and the routes to look up in each."""
+    """The nodes whose facts are needed to conclude, and the routes to look up in each.
+
+    With the first answers there may be more to ask, of the nodes on a segment.
+    """
     found: dict[str, list[Ask]] = {record.probe.sender: [first_ask(record.probe)]}
     for node, ask in _asked(record):
         some = found.setdefault(node, [])
         if ask is not None and ask not in some:
             some.append(ask)
+    found.pop("", None)
     return found
 
 
 def _asked(record: Record) -> Iterator[tuple[str, Ask | None]]:
-    terrain: Terrain = record.terrain
-    yield record.probe.target, None
-    for trail in follow(record.sightings, record.probe, terrain):
+    terrain, probe = record.terrain, record.probe
+    yield probe.target, None
+    trails = follow(record.sightings, probe, terrain)
+    for trail in trails:
         for visit in trail.visits:
-            builder = Builder(visit, Facts(visit.node), terrain, 0)
+            facts = record.facts.get(visit.node, Facts(visit.node))
+            builder = Builder(visit, facts, terrain, 0)
             builder.build()
             for ask in builder.asks:
                 yield visit.node, ask
@@ -333,3 +341,17 @@ def _asked(record: Record) -> Iterator[tuple[str, Ask | None]]:
                 yield visit.node, answer_ask(builder.packet)
             for device in visit.exits:
                 yield terrain.peer(visit.node, device)[0], None
+            if builder.route is not None and not visit.exits:
+                yield from _segment(visit.node, builder.route, terrain)
+    if not trails and probe.sender in record.facts:
+        route = record.facts[probe.sender].route(first_ask(probe))
+        if route is not None:
+            yield from _segment(probe.sender, route, terrain)
+
+
+def _segment(node: str, route: Route, terrain: Terrain) -> Iterator[tuple[str, None]]:
+    """Who has to do with the next hop."""
+    yield terrain.peer(node, route.device)[0], None
+    for goal in terrain.holders.get(route.via or route.destination, ()):
+        for passed, _ in terrain.segment_way(node, route.device, goal):
+            yield passed, None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from netlab.trace.facts import Facts, LinkFact
-from netlab.trace.model import Chain, Dropped, Packet, Probe, Route, Rule, Step
+from netlab.trace.model import Chain, Dropped, Packet, Probe, Route, Rule, Rx, Step
 from netlab.trace.terrain import Terrain
 
 
@@ -50,12 +50,14 @@ class Evidence:
     """Whether there was any reply at all, wherever it ended."""
     forward_way: tuple[str, ...] = ()
     """Of a reply, the nodes that the probe had passed."""
-    repeated: int = 0
-    """How often it was seen again at the very same place."""
     hooks_seen: bool = True
     """Whether nftables' trace was there to tell about hooks."""
     freed: Dropped | None = None
     """What the kernel said of its end, where a backend saw that."""
+    arrived: bool = False
+    """Whether the IP of the last node took it in."""
+    reset: bool = False
+    """Whether what came back is a TCP reset."""
     all_facts: Mapping[str, Facts] = field(default_factory=dict)
 
     @property
@@ -70,6 +72,57 @@ class Evidence:
     def next_hop(self) -> str:
         """The address that has to be on the segment; "" where none is known."""
         return (self.route.via or self.route.destination) if self.route else ""
+
+    @property
+    def segment(self) -> list[tuple[str, LinkFact]]:
+        """The devices between here and the node that has the next hop's address, by node."""
+        out = self.route.device if self.route else self.device
+        for goal in self.terrain.holders.get(self.next_hop, ()):
+            way = self.terrain.segment_way(self.node, out, goal)
+            found = [(node, self._link(node, device)) for node, device in way]
+            return [(node, link) for node, link in found if link is not None]
+        return []
+
+    def _link(self, node: str, device: str) -> LinkFact | None:
+        facts = self.all_facts.get(node)
+        return facts.links.get(device) if facts else None
+
+    @property
+    def came_by(self) -> str:
+        """The device that routing saw it come in by; of a bridge's port, the bridge."""
+        device = next((s.device for s in reversed(self.steps) if isinstance(s, Rx)), "")
+        return self.terrain.bridge_of(self.node, device) or device
+
+    @property
+    def out(self) -> LinkFact | None:
+        """The device that it was to leave by, as far as routing decided."""
+        return self.facts.links.get(self.route.device) if self.route else None
+
+    @property
+    def out_port(self) -> LinkFact | None:
+        """Of a bridge: the port that leads to the MAC where the frame goes."""
+        bridge = self.terrain.bridge_of(self.node, self.device)
+        mac = self.packet.destination_mac if self.packet else ""
+        goal = self.terrain.with_mac(mac)
+        for port in self.facts.links.values():
+            is_other = port.master == bridge and port.name != self.device
+            if is_other and goal and self.terrain.segment_way(self.node, port.name, goal):
+                return port
+        return None
+
+    @property
+    def ports(self) -> list[tuple[str, LinkFact]]:
+        """The bridges' ports that it had to pass from where it was last seen, by node."""
+        if self.terrain.bridge_of(self.node, self.device) and self.stage != "postrouting":
+            here = (self.link, self.out_port)
+            return [(self.node, link) for link in here if link is not None]
+        return [(node, link) for node, link in self.segment if link.master]
+
+    @property
+    def peer_of_tunnel(self) -> str:
+        """The other end of the tunnel that it is in; "" where it is in none."""
+        within = self.packet.within if self.packet else ""
+        return within.rpartition(" → ")[2]
 
     @property
     def destination(self) -> str:

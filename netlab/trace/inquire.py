@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from ipaddress import ip_address, ip_network
 from socket import socket
 
 from netlab.errors import KernelRefused, NetlabError
@@ -30,6 +31,7 @@ SYSCTLS = (
     "net.ipv4.icmp_ratelimit", "net.ipv4.icmp_ratemask", "net.ipv6.icmp.ratelimit",
     "net.ipv4.conf.all.accept_local", "net.ipv4.icmp_echo_ignore_all",
 )  # fmt: skip
+NULL = frozenset({"blackhole", "unreachable", "prohibit", "throw"})
 COUNTED = re.compile(r"\bcounter packets \d+ bytes \d+")
 OF_DEVICES = ("net.ipv4.conf.{}.rp_filter", "net.ipv4.conf.{}.forwarding")
 
@@ -81,26 +83,48 @@ def _sysctls(devices: Iterable[str]) -> dict[str, str]:
 def _route(
     sock: socket, ask: Ask, names: Mapping[int, str], numbers: Mapping[str, int]
 ) -> Route:
-    try:
+    def looked_up(device: str) -> Route:
         way = lookup.route(
             sock,
             ask.destination,
-            source=ask.source if ask.device else "",
-            device=numbers.get(ask.device, 0),
+            source=ask.source if device else "",
+            device=numbers.get(device, 0),
             mark=ask.mark,
             tos=ask.tos,
             protocol=ask.protocol,
             ports=(ask.source_port, ask.destination_port),
         )
+        table = "local" if way.type == "local" else way.table
+        return Route(
+            ask.destination, way.prefix, way.type, way.via, names.get(way.device, ""), table,
+            way.source, way.mtu,
+        )  # fmt: skip
+
+    try:
+        return looked_up(ask.device)
     except OSError as problem:
-        code = problem.errno or 0
-        said = f"{os.strerror(code)} [{errno.errorcode.get(code, code)}]"
-        return Route(ask.destination, type="", error=said)
-    table = "local" if way.type == "local" else way.table
-    return Route(
-        ask.destination, way.prefix, way.type, way.via, names.get(way.device, ""), table,
-        way.source, way.mtu,
-    )  # fmt: skip
+        refusal = _refusal(problem)
+    # for a packet that came in it may be the packet, and not the way, that is refused
+    with suppress(OSError):
+        return replace(looked_up(""), error=refusal)
+    return replace(_null_route(sock, ask.destination), error=refusal)
+
+
+def _refusal(problem: OSError) -> str:
+    code = problem.errno or 0
+    return f"{os.strerror(code)} [{errno.errorcode.get(code, code)}]"
+
+
+def _null_route(sock: socket, destination: str) -> Route:
+    """The most specific route, where that is one that leads nowhere."""
+    address = ip_address(destination)
+    held = [h for h in lookup.fib(sock, address.version) if h.table != "local"]
+    fitting = [h for h in held if address in ip_network(h.prefix, strict=False)]
+    best = max(fitting, key=lambda h: ip_network(h.prefix, strict=False).prefixlen, default=None)
+    if best is None or best.type not in NULL:
+        return Route(destination, type="")
+    prefix = "default" if best.prefix.endswith("/0") else best.prefix
+    return Route(destination, prefix, best.type, table=best.table)
 
 
 def _chains(spec: str) -> tuple[ChainFact, ...]:

@@ -21,7 +21,7 @@ from netlab.kernel.wire import open_socket
 from netlab.trace.backends.base import Backend, CannotWatch, Scene, Watch
 from netlab.trace.conclude import conclude, questions
 from netlab.trace.cookie import way_of
-from netlab.trace.facts import Facts
+from netlab.trace.facts import Ask, Facts
 from netlab.trace.headers import parse
 from netlab.trace.inquire import facts_of
 from netlab.trace.model import Probe, Trace
@@ -43,6 +43,8 @@ NEIGHBOUR = 3.3
 """Seconds until the kernel gives a neighbour up: three questions, a second apart (arp(7))."""
 QUIET = 0.03
 """Seconds without a sighting after which a packet that was dropped has no more to tell."""
+ROUNDS = 4
+"""How often one asks on."""
 TICK = 0.1
 """Seconds of silence after which one asks whether a neighbour is being waited for."""
 
@@ -228,9 +230,29 @@ def _incomplete() -> list[str]:
 
 
 def _facts(record: Record, visits: Visits) -> Mapping[str, Facts]:
+    """Asked in rounds, as long as an answer leads to another node; most often once."""
+    facts: dict[str, Facts] = {}
+    for _ in range(ROUNDS):
+        wanted = {
+            node: asks
+            for node, asks in questions(replace(record, facts=facts)).items()
+            if node in record.terrain.spots and not _answers(facts.get(node), asks)
+        }
+        if not wanted:
+            break
+        facts |= _asked(record, wanted, visits)
+    return facts
+
+
+def _answers(facts: Facts | None, asks: Sequence[Ask]) -> bool:
+    return facts is not None and all(facts.route(ask) is not None for ask in asks)
+
+
+def _asked(
+    record: Record, wanted: Mapping[str, Sequence[Ask]], visits: Visits
+) -> dict[str, Facts]:
     spots = record.terrain.spots
     talked = {s.node for s in record.sightings if s.table and not s.table.startswith(OF_TRACES)}
-    wanted = {node: asks for node, asks in questions(record).items() if node in spots}
     acts = {
         spots[node].ns: partial(
             facts_of, node, spots[node].rules, asks,

@@ -56,6 +56,8 @@ class Disposition(StrEnum):
     LINK_DOWN = "link-down"
     NOT_SWITCHED = "not-switched"
     NOT_FOR_ME = "not-for-me"
+    MISDIRECTED = "misdirected"
+    NOT_REASSEMBLED = "not-reassembled"
     UNREAD = "unread"
     LEFT = "left"
     LOST = "lost"
@@ -76,8 +78,10 @@ MEANING: dict[Disposition, str] = {
     Disposition.NO_NEIGHBOUR: "nobody on the segment answered for the next hop",
     Disposition.LINK_DOWN: "the device it had to leave or arrive by is down",
     Disposition.NOT_SWITCHED: "a bridge did not pass it on",
-    Disposition.NOT_FOR_ME: "it reached a node whose MAC or address it did not bear",
-    Disposition.UNREAD: "it reached a device whose program does not read (tun, tap)",
+    Disposition.NOT_FOR_ME: "it reached a node whose MAC it did not bear",
+    Disposition.MISDIRECTED: "another node than the one that was meant took it in",
+    Disposition.NOT_REASSEMBLED: "it had been fragmented, and not all of its pieces arrived",
+    Disposition.UNREAD: "it reached a program or a device that does not read",
     Disposition.LEFT: "it left the lab by a device of which the other end is elsewhere",
     Disposition.LOST: "it vanished, and nothing that could be seen says why",
 }

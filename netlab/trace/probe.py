@@ -309,7 +309,7 @@ class Responder:
     def answer(self) -> None:
         if self.probe.protocol != "udp":
             return
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(OSError):  # nothing more to read, or no way back
             while True:
                 data, sender = self.socket.recvfrom(1 << 16)
                 if data[:4] == self.probe.cookie.to_bytes(4, "big"):

@@ -85,10 +85,50 @@ class Terrain:
         found = self.spots[node].device(device) if node in self.spots else None
         return found.bridge if found else ""
 
+    def segment_way(self, node: str, device: str, goal: str) -> tuple[tuple[str, str], ...]:
+        """The devices that a frame passes which leaves by one and is to reach the goal's node.
+
+        Over links and through bridges, by the topology; () where the goal is on another segment.
+        """
+        first = self.peer(node, device)
+        before: dict[tuple[str, str], tuple[str, str]] = {first: ("", "")}
+        waiting = [first] if first[0] else []
+        while waiting:
+            here = waiting.pop(0)
+            if here[0] == goal:
+                return tuple(_back(here, before))
+            for port in self._through(*here):
+                far = self.peer(here[0], port)
+                if far[0] and far not in before:
+                    before[(here[0], port)], before[far] = here, (here[0], port)
+                    waiting.append(far)
+        return ()
+
+    def _through(self, node: str, port: str) -> list[str]:
+        """The other ports of the bridge that a device is a port of."""
+        bridge = self.bridge_of(node, port)
+        if not bridge:
+            return []
+        return [d.name for d in self.spots[node].devices if d.bridge == bridge and d.name != port]
+
+    def with_mac(self, mac: str) -> str:
+        """The node that has a device of that MAC; "" for none."""
+        found = (s.name for s in self.spots.values() for d in s.devices if d.mac == mac and mac)
+        return next(found, "")
+
     def holder(self, address: str) -> str:
         """The node that has the address; "" for one that none has, or several."""
         found = self.holders.get(plain(address), ())
         return found[0] if len(found) == 1 else ""
+
+
+def _back(
+    end: tuple[str, str], before: Mapping[tuple[str, str], tuple[str, str]]
+) -> list[tuple[str, str]]:
+    way = [end]
+    while before[way[-1]] != ("", ""):
+        way.append(before[way[-1]])
+    return way[::-1]
 
 
 def plain(address: str) -> str:

@@ -13,14 +13,70 @@ A new cause::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
 
+from netlab.trace.clues import (
+    RATE_LIMITED,
+    Clue,
+    after,
+    also_held,
+    another_way,
+    answered_by_reset,
+    arrived,
+    back_where_it_came,
+    blocked_port,
+    both_isolated,
+    circle_of,
+    counted,
+    dead_link,
+    dropped_by_policy,
+    dropped_by_rule,
+    either,
+    elsewhere,
+    every,
+    exceeds_mtu,
+    filters_sources,
+    for_another_mac,
+    forwards_nothing,
+    goes_in_circles,
+    is_fragment,
+    isolated_ports,
+    leads_outside,
+    limited_before,
+    link_down,
+    longer_than_peer_takes,
+    martian,
+    mtu_of,
+    named,
+    neighbour_silent,
+    never_sent,
+    next_hop_tentative,
+    no_error,
+    no_tunnel_there,
+    not_heard,
+    not_its_own,
+    of_leg,
+    of_protocol,
+    own_address_tentative,
+    own_link_down,
+    port_blocked,
+    port_down,
+    result,
+    route_of_type,
+    route_refused,
+    route_says,
+    rule_says,
+    shut_port,
+    sysctl,
+    told,
+    ttl_used_up,
+    tun_without_reader,
+    unanswered,
+    waits_for_fragments,
+)
 from netlab.trace.evidence import Evidence
 from netlab.trace.model import Cause, Disposition
-
-Clue: TypeAlias = Callable[[Evidence], str]
 
 
 @dataclass(frozen=True)
@@ -67,155 +123,82 @@ def names() -> list[str]:
 
 
 def _words(e: Evidence) -> Mapping[str, str]:
-    rule, chain, packet = e.rule, e.chain, e.packet
-    port = f"{e.probe.protocol}/{e.probe.port}"
+    chain, packet, route = e.chain, e.packet, e.route
+    dead, blocked, down = dead_link(e), blocked_port(e), shut_port(e)
     return {
+        "lab": e.terrain.lab,
         "node": e.node,
         "device": e.device,
-        "out": e.route.device if e.route else e.device,
+        "out": route.device if route else e.device,
+        "came_by": e.came_by,
         "peer": e.beyond.node if e.beyond else "",
         "peer_device": e.beyond_device,
+        "peer_mtu": str(e.beyond_link.mtu if e.beyond_link else 0),
+        "peer_of_tunnel": e.peer_of_tunnel,
         "source": e.source,
         "destination": e.destination,
-        "port": port,
-        "length": str(packet.length if packet else e.probe.size),
-        "hook": e.inside or (chain.name if chain else ""),
+        "port": f"{e.probe.protocol}/{packet.destination_port if packet else e.probe.port}",
+        "length": str(packet.length if packet and packet.length else e.probe.size),
         "chain": f"{chain.family} {chain.table} {chain.name}" if chain else "",
-        "rule": rule.text if rule else "",
-        "prefix": e.route.prefix if e.route else "",
+        "rule": e.rule.text if e.rule else "",
+        "prefix": route.prefix if route else "",
         "via": e.next_hop,
-        "mtu": str(_mtu(e)),
-        "peer_mtu": str(e.beyond_link.mtu if e.beyond_link else 0),
-        "ip": e.ip,
+        "mtu": str(mtu_of(e)),
         "sender": e.probe.sender,
         "target": e.probe.target or e.probe.destination,
-        "what": "the answer" if e.leg == "reply" else "the packet",
+        "what": {"reply": "the answer", "error": "the ICMP error"}.get(e.leg, "the packet"),
         "mac": packet.destination_mac if packet else "",
+        "circle": " → ".join(circle_of(e)),
+        "dead": named(dead),
+        "dead_node": dead[0] if dead else "",
+        "dead_device": dead[1].name if dead else "",
+        "blocked": named(blocked),
+        "down": named(down),
+        "down_node": down[0] if down else "",
+        "down_device": down[1].name if down else "",
+        "isolated": " and ".join(named(pair) for pair in isolated_ports(e)),
     }
 
 
-def _mtu(e: Evidence) -> int:
-    if e.route and e.route.mtu:
-        return e.route.mtu
-    link = e.facts.links.get(e.route.device) if e.route else e.link
-    return link.mtu if link else 0
-
-
-# clues
-
-
-def after(*stages: str) -> Clue:
-    """It was last seen there: at a device, or at the end of a hook."""
-
-    def clue(e: Evidence) -> str:
-        blind = not e.hooks_seen and e.stage == "rx" and "prerouting" in stages
-        seen = blind or e.stage in stages
-        where = f" at {e.device}" if e.stage in ("rx", "tx", "egress") else ""
-        return f"last seen in {e.node} after {e.stage}{where}" if seen and not e.inside else ""
-
-    return clue
-
-
-def never_sent(e: Evidence) -> str:
-    return f"{e.node} sent nothing" if not e.stage and not e.inside else ""
-
-
-def of_leg(*kinds: str) -> Clue:
-    return lambda e: f"it is of the {e.leg} leg" if e.leg in kinds else ""
-
-
-def counted(*counters: str) -> Clue:
-    return lambda e: e.grew(*counters)
-
-
-def result(*codes: str) -> Clue:
-    def clue(e: Evidence) -> str:
-        return f"the program was told {e.probe.result}" if e.probe.result in codes else ""
-
-    return clue
-
-
-def route_says(*codes: str) -> Clue:
-    """The kernel's answer when asked for the route."""
-
-    def clue(e: Evidence) -> str:
-        said = e.route.error if e.route else ""
-        return f"the route lookup says: {said}" if any(f"[{c}]" in said for c in codes) else ""
-
-    return clue
-
-
-def told(*codes: str) -> Clue:
-    """An ICMP error of one of these types and codes came of it."""
-
-    def clue(e: Evidence) -> str:
-        return f"{e.error_maker} sent ICMP {e.error}" if e.error in codes else ""
-
-    return clue
-
-
-def sysctl(name: str, *values: str) -> Clue:
-    """``{ip}`` and ``{device}`` in the name stand for those of the evidence."""
-
-    def clue(e: Evidence) -> str:
-        path = name.format(ip=e.ip, device=e.device.replace(".", "/"))
-        found = e.facts.sysctls.get(path)
-        return f"{path} of {e.node} is {found}" if found in values else ""
-
-    return clue
-
-
-def either(*clues: Clue) -> Clue:
-    return lambda e: next((words for clue in clues if (words := clue(e))), "")
-
-
-def every(*clues: Clue) -> Clue:
-    def clue(e: Evidence) -> str:
-        found = [c(e) for c in clues]
-        return "; ".join(found) if all(found) else ""
-
-    return clue
-
-
-def no(clue: Clue, words: str) -> Clue:
-    return lambda e: "" if clue(e) else words
-
-
-# nftables
-
-
-def dropped_by_rule(e: Evidence) -> str:
-    return f"the trace of nftables says drop: {e.rule.text}" if e.rule else ""
-
-
-def dropped_by_policy(e: Evidence) -> str:
-    if e.chain is None or e.rule is not None or e.chain.verdict != "drop":
-        return ""
-    return f"the trace of nftables says policy drop of chain {e.chain.name}"
-
-
-def rule_says(*words: str) -> Clue:
-    def clue(e: Evidence) -> str:
-        text = e.rule.text.partition(" comment ")[0] if e.rule else ""
-        return next((f"the rule has “{w}”" for w in words if w in text), "")
-
-    return clue
-
-
-def tracked_as_invalid(e: Evidence) -> str:
-    from netlab.trace.model import Conntrack
-
-    states = [s.state for s in e.steps if isinstance(s, Conntrack)]
-    return "connection tracking took it for invalid" if "invalid" in states else ""
-
-
 CAUSES: tuple[Entry, ...] = (
+    # never sent
+    Entry(
+        "address-tentative",
+        Disposition.NO_NEIGHBOUR,
+        (never_sent, own_address_tentative),
+        "{sender} may not use its address yet: IPv6 still looks whether somebody else has it",
+        "wait a second, or see net.ipv6.conf.*.accept_dad and dad_transmits",
+    ),
+    Entry(
+        "link-down",
+        Disposition.LINK_DOWN,
+        (never_sent, route_says("ENETUNREACH"), own_link_down),
+        "{node} has no way to {destination}: the device that would lead there is down",
+        "netlab exec {lab} {node} -- ip link set DEVICE up, and its routes again",
+    ),
+    # nftables
+    Entry(
+        "asymmetric-path",
+        Disposition.DENIED,
+        (of_leg("reply"), either(dropped_by_rule, dropped_by_policy), another_way),
+        "{what} goes another way than the probe came, through {node}, which has not seen the"
+        " beginning of the connection and drops it",
+        "let both directions pass one firewall, or let {node} accept what it has not seen begin",
+    ),
     Entry(
         "conntrack-invalid",
         Disposition.DENIED,
         (dropped_by_rule, rule_says("ct state invalid", "ct state { invalid")),
-        "{node} takes {what} for a part of no connection it knows, and drops that: {rule}",
+        "{node} takes {what} for a part of no connection it knows, and drops that",
         "both directions have to pass {node}, or the rule has to let such packets through",
+    ),
+    Entry(
+        "icmp-rate-limited",
+        Disposition.DENIED,
+        (dropped_by_rule, rule_says("reject"), no_error, counted(*RATE_LIMITED)),
+        "a rule of {node} rejects {what}, but the ICMP error that would say so was held back: too"
+        " many were sent just before",
+        "net.ipv4.icmp_ratelimit and icmp_msgs_per_sec of {node} say how many may be sent",
     ),
     Entry(
         "nft-reject",
@@ -239,10 +222,271 @@ CAUSES: tuple[Entry, ...] = (
         "change the rule, or put one that accepts before it; `reject` would fail at once",
     ),
     Entry(
+        "nft-limit",
+        Disposition.DENIED,
+        (dropped_by_policy, limited_before),
+        "no rule of chain {chain} in {node} accepts {what}, since it came faster than one of them"
+        " allows, and the chain's policy is drop",
+        "raise the rule's rate or burst",
+    ),
+    Entry(
         "nft-policy",
         Disposition.DENIED,
         (dropped_by_policy,),
         "no rule of chain {chain} in {node} accepts {what}, and the chain's policy is drop",
         "add a rule that accepts it",
     ),
+    # it arrived, and was not answered
+    Entry(
+        "vxlan-wrong-peer",
+        Disposition.MISDIRECTED,
+        (no_tunnel_there,),
+        "the tunnel carries {what} to {peer_of_tunnel}, where no such tunnel ends",
+        "see `remote` of the vxlan device, and the number that it has at both ends",
+    ),
+    Entry(
+        "duplicate-address",
+        Disposition.MISDIRECTED,
+        (arrived, of_leg("forward"), elsewhere, also_held),
+        "{node} took it, which has the address {destination} as well as {target}",
+        "give one of them another address",
+    ),
+    Entry(
+        "wrong-node",
+        Disposition.MISDIRECTED,
+        (arrived, of_leg("forward"), elsewhere),
+        "{node} took it, since {destination} is its own; it was meant for {target}",
+        "a dnat rule in {node} would pass it on, see `nat: publish`",
+    ),
+    Entry(
+        "no-listener-tcp",
+        Disposition.REFUSED,
+        (arrived, of_leg("forward"), answered_by_reset),
+        "nobody listens on {port} in {node}, which said so by a reset",
+        "start the program, or see on which address and port it listens: ss -tln",
+    ),
+    Entry(
+        "no-listener-udp",
+        Disposition.REFUSED,
+        (arrived, of_leg("forward"), told("3/3", "1/4")),
+        "nobody listens on {port} in {node}, which said so by ICMP",
+        "start the program, or see on which address and port it listens: ss -uln",
+    ),
+    Entry(
+        "no-return-route",
+        Disposition.NO_ROUTE,
+        (arrived, of_leg("forward"), unanswered, route_refused),
+        "{node} got it and has no route back to {source}, so that no answer was sent",
+        "give {node} a route to {source}, or let a router on the way masquerade",
+    ),
+    Entry(
+        "icmp-rate-limited",
+        Disposition.REFUSED,
+        (arrived, of_leg("forward"), not_heard, counted(*RATE_LIMITED)),
+        "nobody listens on {port} in {node}, but the ICMP error that would say so was held back:"
+        " too many were sent just before",
+        "net.ipv4.icmp_ratelimit and icmp_msgs_per_sec of {node} say how many may be sent",
+    ),
+    Entry(
+        "echo-ignored",
+        Disposition.UNREAD,
+        (
+            arrived,
+            of_leg("forward"),
+            of_protocol("icmp"),
+            sysctl("net.ipv4.icmp_echo_ignore_all", "1"),
+        ),
+        "{node} got it and answers no echo requests",
+        "net.ipv4.icmp_echo_ignore_all of {node} is 1",
+    ),
+    Entry(
+        "backlog-full",
+        Disposition.UNREAD,
+        (arrived, of_protocol("tcp"), counted("TcpExt.ListenOverflows", "TcpExt.ListenDrops")),
+        "{node} got it, but its program accepts no connections: they queue up to its limit",
+        "see `ss -tln`, column Recv-Q: the program has to call accept(), or listen() for more",
+    ),
+    Entry(
+        "buffer-full",
+        Disposition.UNREAD,
+        (arrived, of_protocol("udp"), counted("Udp.RcvbufErrors", "Udp6.RcvbufErrors")),
+        "{node} got it, but its program does not read: the socket's buffer is full",
+        "see `ss -ulnm`, column Recv-Q",
+    ),
+    # routing
+    Entry(
+        "routing-loop",
+        Disposition.LOOPED,
+        (goes_in_circles,),
+        "the packet goes in a circle: {circle}",
+        "one of them has a route that leads back; see `route` in each hop",
+    ),
+    Entry(
+        "ttl",
+        Disposition.TTL_EXPIRED,
+        (after("prerouting"), either(told("11/0", "3/0"), ttl_used_up)),
+        "{what} had a TTL of 1 when it came to {node}, which would have had to forward it",
+        "the way is longer than the TTL that it was sent with",
+    ),
+    Entry(
+        "martian-source",
+        Disposition.SPOOFED,
+        (after("prerouting"), martian),
+        "{node} drops {what}: its source {source} cannot come from outside",
+        "somebody sends with an address that belongs to {node}, or to nobody",
+    ),
+    Entry(
+        "rp-filter",
+        Disposition.SPOOFED,
+        (
+            after("prerouting"),
+            either(
+                counted("TcpExt.IPReversePathFilter"),
+                every(filters_sources, route_says("EXDEV", "EINVAL")),
+            ),
+        ),
+        "{node} drops {what}: it would send to {source} by another device than it came in by"
+        " (rp_filter)",
+        "give {node} a route to {source} by {came_by}, or set rp_filter to 2 (any way) or 0",
+    ),
+    Entry(
+        "forwarding-off",
+        Disposition.NOT_FORWARDED,
+        (after("prerouting"), forwards_nothing, not_its_own),
+        "{node} got {what} for somebody else, and forwards nothing",
+        "a `kind: router` forwards; or set net.ipv4.ip_forward, net.ipv6.conf.all.forwarding",
+    ),
+    Entry(
+        "blackhole",
+        Disposition.NULL_ROUTED,
+        (either(after("prerouting"), never_sent), route_of_type("blackhole")),
+        "{node} has a blackhole route for {prefix}",
+        "take the route away, or give a more specific one",
+    ),
+    Entry(
+        "unreachable",
+        Disposition.NULL_ROUTED,
+        (either(after("prerouting"), never_sent), route_of_type("unreachable")),
+        "{node} has an unreachable route for {prefix}",
+        "take the route away, or give a more specific one",
+    ),
+    Entry(
+        "prohibit",
+        Disposition.NULL_ROUTED,
+        (either(after("prerouting"), never_sent), route_of_type("prohibit")),
+        "{node} has a prohibit route for {prefix}",
+        "take the route away, or give a more specific one",
+    ),
+    Entry(
+        "no-return-route",
+        Disposition.NO_ROUTE,
+        (of_leg("reply"), after("prerouting"), route_says("ENETUNREACH")),
+        "the answer ends at {node}, which has no route to {destination}",
+        "give {node} a route to {destination}",
+    ),
+    Entry(
+        "no-route",
+        Disposition.NO_ROUTE,
+        (either(after("prerouting"), never_sent), route_says("ENETUNREACH")),
+        "{node} has no route to {destination}",
+        "give {node} a route to {destination}, or `routing: static` for the whole lab",
+    ),
+    # size
+    Entry(
+        "mtu",
+        Disposition.TOO_BIG,
+        (either(told("3/4", "2/0"), result("EMSGSIZE"), every(after("prerouting"), exceeds_mtu)),),
+        "{what} has {length} bytes, more than the {mtu} that fit through {out} of {node}, and may"
+        " not be fragmented",
+        "raise the mtu of the link, or send less; where ICMP errors are dropped, TCP needs"
+        " `tcp option maxseg size set rt mtu`",
+    ),
+    Entry(
+        "mtu-mismatch",
+        Disposition.TOO_BIG,
+        (after("tx"), longer_than_peer_takes),
+        "{what} has {length} bytes, and {peer_device} of {peer} takes {peer_mtu}: the two ends of"
+        " the link have different mtus",
+        "give both ends the same mtu",
+    ),
+    Entry(
+        "fragments-missing",
+        Disposition.NOT_REASSEMBLED,
+        (is_fragment, waits_for_fragments),
+        "only a part of the packet's fragments came to {node}, which waits for the rest",
+        "a rule on the way may drop later fragments: they have no ports",
+    ),
+    # the segment
+    Entry(
+        "address-tentative",
+        Disposition.NO_NEIGHBOUR,
+        (after("postrouting"), next_hop_tentative),
+        "the next hop {via} does not answer yet: IPv6 still looks whether somebody else has its"
+        " address",
+        "wait a second, or see net.ipv6.conf.*.accept_dad and dad_transmits",
+    ),
+    Entry(
+        "stp-blocking",
+        Disposition.NOT_SWITCHED,
+        (after("postrouting", "rx", "bridge prerouting"), port_blocked),
+        "{blocked} lets nothing through: its spanning tree state is not forwarding",
+        "wait until STP has decided (twice forward_delay), or look why that port is the one",
+    ),
+    Entry(
+        "bridge-port-down",
+        Disposition.NOT_SWITCHED,
+        (after("postrouting", "rx", "bridge prerouting"), port_down),
+        "{down}, which is the switch's port on the way, is down",
+        "netlab exec {lab} {down_node} -- ip link set {down_device} up",
+    ),
+    Entry(
+        "isolated-port",
+        Disposition.NOT_SWITCHED,
+        (after("postrouting", "bridge prerouting"), both_isolated),
+        "{isolated} are isolated ports: a bridge passes nothing from one to the other",
+        "one of them has to be an ordinary port",
+    ),
+    Entry(
+        "hairpin-off",
+        Disposition.NOT_SWITCHED,
+        (after("bridge prerouting"), back_where_it_came),
+        "the frame would have to leave {node} by {device}, where it came in",
+        "set hairpin of that port",
+    ),
+    Entry(
+        "link-down",
+        Disposition.LINK_DOWN,
+        (after("postrouting", "tx", "egress", "rx"), link_down),
+        "{dead} is down",
+        "netlab exec {lab} {dead_node} -- ip link set {dead_device} up",
+    ),
+    Entry(
+        "tun-without-reader",
+        Disposition.UNREAD,
+        (after("egress", "postrouting", "tx"), tun_without_reader),
+        "{what} went to {out} of {node}, which no program has open",
+        "start the program that reads it; `netlab logs` tells what it said",
+    ),
+    Entry(
+        "left",
+        Disposition.LEFT,
+        (after("tx"), leads_outside),
+        "{what} left {node} by {device}, where a program or another machine takes it",
+        "",
+    ),
+    Entry(
+        "neighbour-failed",
+        Disposition.NO_NEIGHBOUR,
+        (either(after("postrouting"), never_sent), neighbour_silent),
+        "nobody on the segment of {out} answers for {via}, which {node} asked for",
+        "is {via} the right address, and is the node that has it up and on the same segment?",
+    ),
+    Entry(
+        "wrong-mac",
+        Disposition.NOT_FOR_ME,
+        (after("rx"), for_another_mac),
+        "the frame came to {node} with the MAC {mac}, which {node} does not have",
+        "the sender's neighbour entry is wrong: see `neighbours` there, or ip neigh flush",
+    ),
 )
+"""The first that holds."""
