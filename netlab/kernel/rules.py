@@ -9,12 +9,14 @@ import errno
 import json
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import cached_property
 
 from netlab.errors import KernelRefused, MachineLacks
+from netlab.firewall import ready
 from netlab.firewall.listing import list_rules
-from netlab.firewall.parse import no_includes, parse_all
+from netlab.firewall.parse import Read, no_includes
 from netlab.firewall.problems import Uncovered
 from netlab.firewall.show import rule as rule_text
 from netlab.firewall.show import show
@@ -30,12 +32,14 @@ NETLINK_NETFILTER = 12
 
 def change(before: str, after: str) -> None:
     """Raises KernelRefused with the place of the rule, MachineLacks, OSError."""
-    old, new = _script(before), _script(after)
-    links = {"lo": 1, **{name: index for index, name in socket.if_nameindex()}}
+    links = _Links()
     try:
-        batch = swap(old, new, links)
+        if before:
+            batch = swap(_script(before), _script(after), links)
+        else:
+            batch = ready.batch(*_written(after), links)
     except Uncovered as failure:
-        _by_library(old, new, failure)
+        _by_library(_script(before), _script(after), failure)
         return
     with _socket() as sock:
         try:
@@ -52,8 +56,7 @@ def text(before: str, after: str) -> str:
 
 def listed(spec: str) -> list[HeldRule]:
     """All rules of the node. Raises OSError."""
-    script = _script(spec)
-    links = {"lo": 1, **{name: index for index, name in socket.if_nameindex()}}
+    script, links = _script(spec), _Links()
     places: Mapping[tuple[str, str, str], list[Place]] = {}
     with suppress(Uncovered):  # libnftables took it, whose order of rules is its own
         places = rule_places(script, links)
@@ -82,9 +85,12 @@ def _nth(
 
 
 def _script(spec: str) -> Script:
-    """What was read and checked before: its includes come with it."""
-    if not spec:
-        return Script(())
+    """What was read and checked before."""
+    return ready.script(*_written(spec)) if spec else Script(())
+
+
+def _written(spec: str) -> tuple[list[Source], Read]:
+    """The texts of a node, and those that they include, which come with them."""
     wanted = json.loads(spec)
     topology, nat = wanted["file"], wanted["nat"]
     first, beside = wanted["texts"][:1], dict(wanted["texts"][1:])
@@ -96,7 +102,27 @@ def _script(spec: str) -> Script:
 
     texts = [Source(name or topology, t, wanted["line"], wanted["indent"]) for name, t in first]
     own = [Source(topology, nat, asked=wanted["asked"])] if nat else []
-    return parse_all([*texts, *own], read)
+    return [*texts, *own], read
+
+
+class _Links(Mapping[str, int]):
+    """The interfaces of the namespace that the thread stands in, and their indexes.
+
+    The kernel is asked at the first look: most rules name interfaces, not indexes.
+    """
+
+    @cached_property
+    def _held(self) -> dict[str, int]:
+        return {"lo": 1} | {name: index for index, name in socket.if_nameindex()}
+
+    def __getitem__(self, name: str) -> int:
+        return self._held[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._held)
+
+    def __len__(self) -> int:
+        return len(self._held)
 
 
 def _socket() -> socket.socket:

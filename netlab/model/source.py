@@ -49,6 +49,7 @@ WORDS = {
     **{w: False for b in ("false", "no", "off") for w in (b, b.title(), b.upper())},
 }
 INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,30})|0x[0-9a-fA-F]{1,16}|0o[0-7]{1,16}")
+_FIRST_LINE = re.compile(r"\n( *)[^\n]*?\S")
 UNCLOSED = {"'": "quote", '"': "quote", "[": "`[`", "{": "`{`"}
 SAID = (
     ("another document", "a second document begins here", "a file is one lab"),
@@ -131,9 +132,8 @@ class Source:
         line, column = node.start_mark.line, node.start_mark.column
         if node.style not in ("|", ">"):
             return line + 1, column + (1 if node.style else 0)
-        below = self.text.split("\n")[line + 1 :]
-        first = next((text for text in below if text.strip()), "")
-        return line + 2, len(first) - len(first.lstrip(" "))
+        first = _FIRST_LINE.search(self.text, node.start_mark.index)
+        return line + 2, len(first[1]) if first else 0
 
     def _child(
         self, node: YamlNode | None, part: str | int

@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from netlab.firewall.compile import compile_script
-from netlab.firewall.parse import parse_all
+from netlab.firewall import ready
 from netlab.firewall.problems import RuleProblem, RulesetError, Uncovered
+from netlab.firewall.ready import Asked
 from netlab.firewall.sources import Source
 from netlab.firewall.swap import mentions
 from netlab.model.firewall import RuleFile
@@ -58,7 +58,7 @@ class Firewalls:
         asked = tuple(around.where(path) for path in nat.asked)
         made = [Source(around.file, nat.text, asked=asked)] if nat.text else []
         reader = _Reader(around, [(name, text.text) for text in written])
-        links = _Noted({nic.name: n for n, nic in enumerate(site.nics, FIRST_INDEX)} | {"lo": 1})
+        links = Asked({nic.name: n for n, nic in enumerate(site.nics, FIRST_INDEX)} | {"lo": 1})
         try:
             _try([*written, *made], bool(made), reader, links)
         except Uncovered:
@@ -76,13 +76,13 @@ class Firewalls:
         )
 
 
-def _try(texts: list[Source], is_last_ours: bool, reader: _Reader, links: _Noted) -> None:
+def _try(texts: list[Source], is_last_ours: bool, reader: _Reader, links: Asked) -> None:
     """Raises RulesetError, also where the table of `nat:` is spoken of by another than the last."""
-    script = parse_all(texts, reader.read)
+    script = ready.script(texts, reader.read)
     if is_last_ours and (others := mentions(script, TABLE)[:-1]):
         message = f"the table {' '.join(TABLE)} is what `nat:` makes"
         raise RulesetError(tuple(RuleProblem(p, message, "use another name") for p in others))
-    compile_script(script, links=links)
+    ready.batch(texts, reader.read, links)
 
 
 def _first(written: str | RuleFile, path: Path, around: Around) -> Source:
@@ -90,25 +90,6 @@ def _first(written: str | RuleFile, path: Path, around: Around) -> Source:
     if isinstance(written, RuleFile):
         return Source(written.file, _text(around, written.file))
     return Source(around.file, written, *around.place(path))
-
-
-class _Noted(Mapping[str, int]):
-    """Interfaces by name; remembers which were asked for."""
-
-    def __init__(self, indexes: Mapping[str, int]) -> None:
-        self._indexes = indexes
-        self.asked: set[str] = set()
-
-    def __getitem__(self, name: str) -> int:
-        index = self._indexes[name]
-        self.asked.add(name)
-        return index
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._indexes)
-
-    def __len__(self) -> int:
-        return len(self._indexes)
 
 
 class _Reader:
