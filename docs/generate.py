@@ -141,8 +141,14 @@ def _plain(value: Schema) -> str:
         case "string":
             about = "" if "title" in value else value.get("description", "")
             return about[:1].lower() + about[1:].rstrip(".") or "text"
-        case several:
-            return "text, number or switch" if isinstance(several, list) else str(several)
+        case [*several]:
+            *others, last = dict.fromkeys(SCALARS[one] for one in several)
+            return f"{', '.join(others)} or {last}"
+        case other:
+            return str(other)
+
+
+SCALARS = {"string": "text", "integer": "number", "number": "number", "boolean": "switch"}
 
 
 def _inner(table: Schema) -> Schema | None:

@@ -77,8 +77,10 @@ Size: TypeAlias = Annotated[
 ]
 Variable: TypeAlias = Annotated[str, AfterValidator(_variable)]
 ProcessName: TypeAlias = Annotated[str, StringConstraints(pattern=PROCESS_NAME)]
+Argument: TypeAlias = Annotated[str, WithJsonSchema({"type": ["string", "number"]})]
+"""A number is a word of a command as it is written."""
 Command: TypeAlias = Annotated[
-    Annotated[tuple[str, ...], Tag("words")] | Annotated[str, Tag("line")],
+    Annotated[str, Tag("line")] | Annotated[tuple[Argument, ...], Tag("words")],
     Discriminator(lambda raw: "words" if isinstance(raw, list | tuple) else "line"),
 ]
 Signal = Literal["TERM", "INT", "HUP", "QUIT", "KILL", "USR1", "USR2", "WINCH"]
