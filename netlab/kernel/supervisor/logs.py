@@ -2,16 +2,18 @@
 
 A process writes into its log itself, so that it goes on when its supervisor does not. A log that
 has grown too long becomes ``.log.1``: what is written while the last bytes are copied is lost.
+Readers and whoever begins a log anew keep out of each other's way by a lock on its directory.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import struct
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from heapq import merge
 
 from netlab.kernel import libc
@@ -19,9 +21,14 @@ from netlab.kernel import libc
 GRAIN = 0.1
 """Seconds: no two notes of a log's length are nearer to each other."""
 
+PATIENCE = 1.0
+"""Seconds until a reader who holds a log, and must have been stopped, is waited for no more."""
+
 IN_MODIFY, IN_ATTRIB, IN_DELETE_SELF = 0x2, 0x4, 0x400
 _EVENT = struct.Struct("iIII")
 _CHUNK = 1 << 16
+_LINE = 80
+"""Bytes that a note takes at most."""
 
 
 class Watch:
@@ -55,9 +62,9 @@ def note(log: str) -> None:
         _note(log, os.stat(log).st_size)
 
 
-def _note(log: str, size: int) -> None:
+def _note(log: str, size: int, *more: int) -> None:
     with open(_times(log), "a") as file:
-        file.write(f"{size} {time.time():.3f}\n")
+        file.write(" ".join(map(str, (size, f"{time.time():.3f}", *more))) + "\n")
 
 
 def bound(log: str, most: int) -> None:
@@ -66,24 +73,65 @@ def bound(log: str, most: int) -> None:
         fd = os.open(log, os.O_RDWR | os.O_CLOEXEC)
         try:
             if os.fstat(fd).st_size > most:
-                _begin_anew(fd, log, most)
+                with _unread(log):
+                    _begin_anew(fd, log, most)
         finally:
             os.close(fd)
 
 
 def _begin_anew(fd: int, log: str, most: int) -> None:
-    with open(f"{log}.1.new", "wb") as old:
+    with open(f"{log}.1.new", "wb", buffering=0) as old:
         size = os.fstat(fd).st_size
         at = _line_start(fd, max(0, size - most))
         while data := os.pread(fd, _CHUNK, at):
-            old.write(data)
-            at += len(data)
+            at += old.write(data)
             if at > size:  # who writes fast enough would never be caught up with
                 break
         os.ftruncate(fd, 0)
-    _note(log, at)  # what lies before the first byte of .log.1 is told by its last note
-    os.replace(_times(log), _times(f"{log}.1"))
+    with suppress(OSError):  # on a full disk the lines matter more than when they were said
+        _note(log, at, _turned(log)[0] + 1)
+        os.replace(_times(log), _times(f"{log}.1"))
     os.replace(f"{log}.1.new", f"{log}.1")
+
+
+@contextmanager
+def _unturned(log: str) -> Iterator[None]:
+    """While nobody begins the log anew."""
+    with _directory(log) as fd:
+        if fd >= 0:
+            fcntl.flock(fd, fcntl.LOCK_SH)
+        yield
+
+
+@contextmanager
+def _unread(log: str) -> Iterator[None]:
+    """While nobody reads it, unless somebody takes too long."""
+    with _directory(log) as fd:
+        until = time.monotonic() + PATIENCE
+        while fd >= 0 and not _is_mine(fd) and time.monotonic() < until:
+            time.sleep(0.002)  # flock(2) has no limit of its own
+        yield
+
+
+@contextmanager
+def _directory(log: str) -> Iterator[int]:
+    """-1 where it has gone with its lab."""
+    try:
+        fd = os.open(os.path.dirname(log), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield -1
+        return
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _is_mine(fd: int) -> bool:
+    with suppress(BlockingIOError):
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
 
 
 def _line_start(fd: int, at: int) -> int:
@@ -103,9 +151,6 @@ def _times(log: str) -> str:
 
 Say = Callable[[str], None]
 
-LATEST = 0.05
-"""Seconds until a look at a log that is just beginning anew."""
-
 
 def tell(logs: Mapping[str, Say], since: float, *, follow: bool) -> None:
     """What the logs say from a time on, line by line, in the order in which it was said.
@@ -121,8 +166,9 @@ def tell(logs: Mapping[str, Say], since: float, *, follow: bool) -> None:
         for _, reader, piece in merge(*(r.past(since) for r in readers.values()), key=_when):
             reader.take(*piece)
         while follow and any(map(os.path.exists, logs)):
-            late = sum(reader.go_on() for reader in readers.values())
-            select.select([watch.fd], [], [], LATEST if late else None)
+            for reader in readers.values():
+                reader.go_on()
+            select.select([watch.fd], [], [])
             watch.changed()
         for reader in readers.values():
             reader.end()
@@ -130,8 +176,10 @@ def tell(logs: Mapping[str, Say], since: float, *, follow: bool) -> None:
         watch.close()
 
 
-Piece = tuple[str, int, int]
-"""A file, and its bytes from there to there."""
+Piece = tuple[int, int, int]
+"""Of the log as it was after so many new beginnings, the bytes from there to there."""
+
+MISSING = "netlab: lines are missing here: more was said than the log keeps"
 
 
 class Reader:
@@ -139,9 +187,8 @@ class Reader:
 
     def __init__(self, log: str, say: Say) -> None:
         self._log, self._old, self._say = log, f"{log}.1", say
-        self._at = 0
+        self._turn, self._at = _turned(log)[0], 0
         self._rest = b""
-        self._known = _identity(self._old)
 
     @property
     def rest(self) -> str:
@@ -150,46 +197,70 @@ class Reader:
 
     def skip(self) -> None:
         """All there is: only what comes is told."""
-        self._at = _size(self._log)
+        with _unturned(self._log):
+            self._turn, self._at = _turned(self._log)[0], _size(self._log)
 
-    def past(self, since: float) -> Iterator[tuple[float, Reader, Piece]]:
+    def past(self, since: float) -> list[tuple[float, Reader, Piece]]:
         """What there is, in pieces, each with the time by which it had been said."""
-        for file in (self._old, self._log):
-            before = 0
-            for size, noted in _noted(file):
+        with _unturned(self._log):
+            turn, skipped = _turned(self._log)
+            notes = [(turn - 1, skipped, [*_notes(self._old)] if turn else [])]
+            notes += [(turn, 0, _noted(self._log))]
+        found: list[tuple[float, Reader, Piece]] = []
+        for turn, before, some in notes:
+            for size, noted in some:
                 if noted >= since and size > before:
-                    yield noted, self, (file, before, size)
+                    found.append((noted, self, (turn, before, size)))
                 before = max(before, size)
+            self._turn, self._at = turn, before
+        if found:
+            self._turn, self._at, _ = found[0][2]
+        return found
 
-    def take(self, file: str, start: int, end: int) -> None:
-        with suppress(FileNotFoundError), open(file, "rb") as opened:
-            opened.seek(start)
-            while data := opened.read(max(0, min(_CHUNK, end - start))):
-                start += len(data)
-                *lines, self._rest = (self._rest + data).split(b"\n")
-                for line in lines:
-                    self._say(line.decode(errors="replace"))
-        if file == self._log:
-            self._at = start
+    def take(self, turn: int, start: int, end: int) -> None:
+        """The piece, and what lies before it and has not been told."""
+        while (self._turn, self._at) < (turn, end):
+            data = self._more(end - self._at if self._turn == turn else _CHUNK)
+            if not data:
+                break
+            self._hear(data)
 
-    def go_on(self) -> bool:
-        """What has been said since; whether the log is just beginning anew."""
-        size, old = _size(self._log), _identity(self._old)
-        if old != self._known:
-            self._known = old
-            kept = _size(self._old)
-            skipped = max((s for s, _ in _notes(self._old)), default=kept) - kept
-            self.take(self._old, max(0, self._at - skipped), kept)
-            self._at = 0
-        elif size < self._at:
-            return True
-        self.take(self._log, self._at, _size(self._log))
-        return False
+    def go_on(self) -> None:
+        """What has been said since."""
+        while data := self._more(_CHUNK):
+            self._hear(data)
 
     def end(self) -> None:
         if self._rest:
             self._say(self.rest)
             self._rest = b""
+
+    def _more(self, most: int) -> bytes:
+        """The next bytes, from wherever they are by now."""
+        with _unturned(self._log):
+            turn, skipped = _turned(self._log)
+            if self._turn < turn:
+                if (self._turn, self._at) < (turn - 1, skipped):
+                    self._is_lost()
+                    self._turn, self._at = turn - 1, skipped
+                if data := _read(self._old, self._at - skipped, most):
+                    self._at += len(data)
+                    return data
+                self._turn, self._at = turn, 0
+            if _size(self._log) < self._at:  # somebody has emptied it by hand
+                self._at = 0
+            data = _read(self._log, self._at, most)
+            self._at += len(data)
+            return data
+
+    def _is_lost(self) -> None:
+        self.end()
+        self._say(MISSING)
+
+    def _hear(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._say(line.decode(errors="replace"))
 
 
 def _when(piece: tuple[float, Reader, Piece]) -> float:
@@ -198,25 +269,34 @@ def _when(piece: tuple[float, Reader, Piece]) -> float:
 
 def _noted(log: str) -> list[tuple[int, float]]:
     """How long the log was when, and is now."""
-    notes, size = list(_notes(log)), _size(log)
-    if log.endswith(".1"):
-        skipped = max((s for s, _ in notes), default=size) - size
-        return [(max(0, s - skipped), noted) for s, noted in notes]
-    return [*(n for n in notes if n[0] <= size), (size, time.time())] if size else []
+    size = _size(log)
+    return [*(n for n in _notes(log) if n[0] <= size), (size, time.time())] if size else []
 
 
 def _notes(log: str) -> Iterator[tuple[int, float]]:
     with suppress(FileNotFoundError, ValueError), open(_times(log)) as file:
         for line in file:
-            size, noted = line.split()
+            size, noted, *_ = line.split()
             yield int(size), float(noted)
 
 
-def _identity(file: str) -> tuple[int, int]:
-    with suppress(FileNotFoundError):
-        found = os.stat(file)
-        return found.st_ino, found.st_mtime_ns
-    return (0, 0)
+def _turned(log: str) -> tuple[int, int]:
+    """How often it has begun anew, and how much of what was before is not in ``.log.1``."""
+    old = f"{log}.1"
+    if not os.path.exists(old):
+        return 0, 0
+    with suppress(OSError, ValueError), open(_times(old), "rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - _LINE))
+        end, _, *turn = file.read().splitlines()[-1].split()
+        return int(turn[0] if turn else 1), max(0, int(end) - _size(old))
+    return 1, 0
+
+
+def _read(file: str, at: int, most: int) -> bytes:
+    with suppress(FileNotFoundError), open(file, "rb") as opened:
+        opened.seek(at)
+        return opened.read(max(0, min(_CHUNK, most)))
+    return b""
 
 
 def _size(file: str) -> int:
