@@ -66,7 +66,7 @@ def told(*codes: str) -> Clue:
     """An ICMP error of one of these types and codes came of it."""
 
     def clue(e: Evidence) -> str:
-        return f"{e.error_maker} sent ICMP {e.error}" if e.error in codes else ""
+        return f"{e.error_maker} sent {e.error}" if e.error in codes else ""
 
     return clue
 
@@ -240,12 +240,13 @@ def own_link_down(e: Evidence) -> str:
 
 
 def own_address_tentative(e: Evidence) -> str:
+    """A node answers nobody who asks for such an address, and so gets no answers to it."""
     version = ":" in e.probe.destination
-    found = [
-        a for a in e.facts.addresses if "tentative" in a.flags and (":" in a.address) == version
-    ]
-    refused = e.probe.result in ("EADDRNOTAVAIL", "ENETUNREACH")
-    return f"{found[0].address} of {e.node} is tentative" if found and refused else ""
+    own = [a for a in e.facts.addresses if (":" in a.address) == version]
+    nameless = e.packet is None or ip_address(e.source).is_loopback
+    used = [a for a in own if a.address == e.source or nameless]
+    found = next((a for a in used if "tentative" in a.flags), None)
+    return f"{found.address} of {e.node} is tentative" if found else ""
 
 
 # sizes
@@ -308,11 +309,10 @@ def link_down(e: Evidence) -> str:
 
 
 def next_hop_tentative(e: Evidence) -> str:
-    for goal in e.terrain.holders.get(e.next_hop, ()):
-        facts = e.all_facts.get(goal)
-        held = facts.holds(e.next_hop) if facts else None
+    for facts in e.all_facts.values():
+        held = facts.holds(e.next_hop)
         if held and "tentative" in held.flags:
-            return f"{e.next_hop} of {goal} is tentative"
+            return f"{e.next_hop} of {facts.node} is tentative"
     return ""
 
 
@@ -372,8 +372,9 @@ def dead_link(e: Evidence) -> Found:
 
 
 def blocked_port(e: Evidence) -> Found:
-    shut = ("blocking", "listening", "learning")
-    return next(((n, p) for n, p in e.ports if p.up and p.state in shut), None)
+    shut = ("blocking", "listening", "learning", "disabled")
+    alive = [(node, port) for node, port in e.ports if port.up and port.carrier]
+    return next(((node, port) for node, port in alive if port.state in shut), None)
 
 
 def shut_port(e: Evidence) -> Found:

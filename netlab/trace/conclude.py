@@ -181,7 +181,7 @@ class _Scene:
             passed=told.nodes,
             beyond=self._facts(peer) if peer else None,
             beyond_device=peer_device,
-            error=error.first_packet.icmp if error and error.first_packet else "",
+            error=_icmp(error.first_packet) if error else "",
             error_maker=error.trail.visits[0].node if error else "",
             answered=reply is not None,
             forward_way=forward.nodes if forward else (),
@@ -257,9 +257,9 @@ class _Scene:
         gaps = [*record.gaps]
         decisive = forward
         disposition = forward.disposition
-        if probe.result in ANSWERS:
+        if probe.result in ANSWERS and disposition != Disposition.MISDIRECTED:
             disposition = Disposition.ANSWERED
-            if disposition != forward.disposition and forward.disposition not in REACHED:
+            if forward.disposition not in REACHED:
                 gaps.append("the sender got an answer, yet the way there was not seen to its end")
         elif disposition == Disposition.DELIVERED and reply and reply.cause:
             decisive, disposition = reply, reply.disposition
@@ -277,6 +277,11 @@ class _Scene:
             tuple(gaps),
             record.milliseconds,
         )
+
+
+def _icmp(packet: Packet | None) -> str:
+    """``icmp 3/1``."""
+    return f"{packet.protocol} {packet.icmp}" if packet else ""
 
 
 def _with_last(hops: tuple[Hop, ...], step: Step | None) -> tuple[Hop, ...]:

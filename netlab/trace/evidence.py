@@ -43,7 +43,7 @@ class Evidence:
     """Of the node at the other end of the last device."""
     beyond_device: str = ""
     error: str = ""
-    """The ICMP error that came of it: ``3/1``; "" for none."""
+    """The ICMP error that came of it: ``icmp 3/1``; "" for none."""
     error_maker: str = ""
     """The node that made it."""
     answered: bool = False

@@ -218,9 +218,12 @@ def _merged(seen: Sequence[Seen]) -> list[Seen]:
     )
     merged: list[Seen] = []
     waiting = list(frames)
-    for burst in bursts([s for s in seen if s.sighting.point not in TIMED]):
+    told = bursts([s for s in seen if s.sighting.point not in TIMED])
+    has_ingress = any(burst.first.hook == "ingress" for burst in told)
+    for burst in told:
         first = burst.first
-        if first.is_own and first.hook == "ingress":
+        bare = first.sighting.device == "lo" or not has_ingress
+        if first.hook == "ingress" or (first.hook == "prerouting" and first.is_first and bare):
             merged += _up_to(waiting, "rx", first.sighting.device)
         merged += burst.messages
         if first.is_own and first.hook == "egress":

@@ -165,7 +165,7 @@ CAUSES: tuple[Entry, ...] = (
     Entry(
         "address-tentative",
         Disposition.NO_NEIGHBOUR,
-        (never_sent, own_address_tentative),
+        (either(never_sent, after("postrouting")), own_address_tentative),
         "{sender} may not use its address yet: IPv6 still looks whether somebody else has it",
         "wait a second, or see net.ipv6.conf.*.accept_dad and dad_transmits",
     ),
@@ -268,7 +268,7 @@ CAUSES: tuple[Entry, ...] = (
     Entry(
         "no-listener-udp",
         Disposition.REFUSED,
-        (arrived, of_leg("forward"), told("3/3", "1/4")),
+        (arrived, of_leg("forward"), told("icmp 3/3", "icmpv6 1/4")),
         "nobody listens on {port} in {node}, which said so by ICMP",
         "start the program, or see on which address and port it listens: ss -uln",
     ),
@@ -324,7 +324,7 @@ CAUSES: tuple[Entry, ...] = (
     Entry(
         "ttl",
         Disposition.TTL_EXPIRED,
-        (after("prerouting"), either(told("11/0", "3/0"), ttl_used_up)),
+        (after("prerouting"), either(told("icmp 11/0", "icmpv6 3/0"), ttl_used_up)),
         "{what} had a TTL of 1 when it came to {node}, which would have had to forward it",
         "the way is longer than the TTL that it was sent with",
     ),
@@ -395,7 +395,13 @@ CAUSES: tuple[Entry, ...] = (
     Entry(
         "mtu",
         Disposition.TOO_BIG,
-        (either(told("3/4", "2/0"), result("EMSGSIZE"), every(after("prerouting"), exceeds_mtu)),),
+        (
+            either(
+                told("icmp 3/4", "icmpv6 2/0"),
+                result("EMSGSIZE"),
+                every(after("prerouting"), exceeds_mtu),
+            ),
+        ),
         "{what} has {length} bytes, more than the {mtu} that fit through {out} of {node}, and may"
         " not be fragmented",
         "raise the mtu of the link, or send less; where ICMP errors are dropped, TCP needs"

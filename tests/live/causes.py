@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from dataclasses import dataclass
 
 ROUTED = """\
@@ -35,7 +37,7 @@ class Case:
     words: str = "cli srv"
     """FROM, TO and options."""
     hands: tuple[str, ...] = ()
-    """What is done by hand before: ``NODE COMMAND…``."""
+    """What is done by hand before: ``NODE COMMAND…``; ``MAC:NODE:DEVICE`` stands for its MAC."""
     at: str = ""
     """The node where it ends; "" for gw."""
     name: str = ""
@@ -61,6 +63,42 @@ def chain(hook: str, body: str, *, policy: str = "accept", family: str = "inet",
     )
 
 
+def program(code: str) -> str:
+    """``processes:`` of a node: it says when it is ready, and stays."""
+    said = json.dumps(f"{code}\nprint('ready', flush=True)\nimport time\ntime.sleep(600)\n")
+    command = f"[{json.dumps(sys.executable)}, -c, {said}]"
+    return f"processes: {{p: {{run: {command}, ready: {{log: ready}}}}}}"
+
+
+LISTENS = """import socket
+s = socket.socket()
+s.bind(("", 80))
+s.listen(0)"""
+BINDS = """import socket
+s = socket.socket(type=socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+s.bind(("", 53))"""
+READS = """import fcntl, os, struct
+fd = os.open("/dev/net/tun", os.O_RDWR)
+fcntl.ioctl(fd, 0x400454CA, struct.pack("16sH22x", b"tun0", 0x1001))"""
+CONNECTS = """
+import socket
+held = [socket.socket() for _ in range(4)]
+for s in held:
+    s.setblocking(False)
+    s.connect_ex(("10.2.0.2", 80))
+import time
+time.sleep(0.2)
+"""
+"""Those that got through stay in the queue though they are closed: nobody accepts them."""
+SENDS = """
+import socket
+s = socket.socket(type=socket.SOCK_DGRAM)
+for _ in range(200):
+    s.sendto(b"x" * 500, ("10.2.0.2", 53))
+"""
+BURST = SENDS.replace("200", "40").replace("s.sendto", "s = socket.socket(type=2); s.sendto")
+PROGRAMS = {"CONNECTS": CONNECTS, "SENDS": SENDS, "BURST": BURST}
 TCP = "cli srv --tcp 80"
 UDP = "cli srv --udp 53"
 
@@ -131,10 +169,11 @@ CASES = [
          "cli srv -6", name="IPv6"),
     Case("rp-filter", "spoofed",
          routed(gw="sysctls: {net.ipv4.conf.a.rp_filter: 1},"
-                   " routes: [{to: 10.1.0.2/32, via: 10.2.0.2}]")),
+                   " routes: [{to: 10.1.0.2/32, via: 10.2.0.2}]"),
+         hands=("cli ip neigh replace 10.1.0.1 lladdr MAC:gw:a dev eth0",)),
     Case("martian-source", "spoofed", routed(), "cli srv",
          ("cli ip address add 10.2.0.1/32 dev lo", "cli ip route change default via 10.1.0.1 src"
-          " 10.2.0.1")),
+          " 10.2.0.1", "cli ip neigh replace 10.1.0.1 lladdr MAC:gw:a dev eth0")),
     Case("ttl", "ttl-expired", routed(), "cli srv --ttl 1", name="IPv4"),
     Case("ttl", "ttl-expired", routed(), "cli srv --ttl 1 -6", name="IPv6"),
     Case("routing-loop", "looped", """\
@@ -162,7 +201,7 @@ links:
     Case("asymmetric-path", "denied", """\
 nodes:
   cli: {routes: [{to: default, via: 10.1.0.1}]}
-  r1: {kind: router, routes: [{to: 10.3.0.0/24, via: 10.2.0.2}]}
+  r1: {kind: router}
   gw:
     kind: router
     nftables: |
@@ -203,10 +242,13 @@ links:
     Case("neighbour-failed", "no-neighbour", routed(), "cli fd02::77", name="IPv6"),
     Case("wrong-mac", "not-for-me", routed(), at="gw",
          hands=("cli ip neigh replace 10.1.0.1 lladdr 02:00:00:00:00:99 dev eth0",)),
-    Case("stp-blocking", "not-switched", SWITCHED, at="sw", name="known neighbour",
-         hands=("cli ping -c 1 -W 1 10.0.0.2", "sw bridge link set dev cli state 4")),
-    Case("stp-blocking", "not-switched", SWITCHED, at="cli", name="asked for",
-         hands=("sw bridge link set dev srv state 4",)),
+    Case("stp-blocking", "not-switched", SWITCHED.replace("switch}", "switch, stp: true}"), at="sw",
+         hands=("cli ip neigh replace 10.0.0.2 lladdr MAC:srv:eth0 dev eth0",),
+         name="known neighbour"),
+    Case("stp-blocking", "not-switched", SWITCHED.replace("switch}", "switch, stp: true}"),
+         at="cli", name="asked for"),
+    Case("stp-blocking", "not-switched", SWITCHED, at="cli", name="disabled",
+         hands=("sw bridge link set dev srv state 0",)),
     Case("isolated-port", "not-switched", SWITCHED, at="cli",
          hands=("sw bridge link set dev cli isolated on", "sw bridge link set dev srv isolated on"),
          name="asked for"),
@@ -229,16 +271,21 @@ links:
     Case("no-listener-udp", "refused", routed(), UDP, at="srv", name="IPv4"),
     Case("no-listener-udp", "refused", routed(), f"{UDP} -6", at="srv", name="IPv6"),
     Case("icmp-rate-limited", "refused", routed(), UDP, at="srv", name="no listener",
-         hands=("srv sysctl -qw net.ipv4.icmp_ratelimit=60000", "cli nc-burst")),
+         hands=("srv sysctl -qw net.ipv4.icmp_ratelimit=60000", "cli python BURST")),
     Case("icmp-rate-limited", "denied", routed(gw=chain("forward", "udp dport 53 reject")), UDP,
-         name="reject", hands=("gw sysctl -qw net.ipv4.icmp_ratelimit=60000", "cli nc-burst")),
+         name="reject", hands=("gw sysctl -qw net.ipv4.icmp_ratelimit=60000", "cli python BURST")),
     Case("echo-ignored", "unread", routed(srv="sysctls: {net.ipv4.icmp_echo_ignore_all: 1}"),
          at="srv"),
+    Case("backlog-full", "unread", routed(srv=program(LISTENS)), TCP, at="srv",
+         hands=("cli python CONNECTS",)),
+    Case("buffer-full", "unread", routed(srv=program(BINDS)), f"{UDP} --size 900", at="srv",
+         hands=("cli python SENDS",)),
     # who has the address
     Case("duplicate-address", "misdirected",
-         SWITCHED.replace("  srv: {}\n", "  srv: {}\n  twin: {}\n") + '  - ["twin:eth0 10.0.0.9/24", sw]\n', at="twin",
+         SWITCHED.replace("  srv: {}\n", "  srv: {}\n  twin: {}\n")
+         + '  - ["twin:eth0 10.0.0.9/24", sw]\n', at="twin",
          hands=("twin ip address add 10.0.0.2/24 dev eth0",
-                "cli ip neigh replace 10.0.0.2 lladdr TWIN dev eth0")),
+                "cli ip neigh replace 10.0.0.2 lladdr MAC:twin:eth0 dev eth0")),
     Case("wrong-node", "misdirected", routed(), "cli srv --tcp 80 --to 10.1.0.1"),
     Case("address-tentative", "no-neighbour", SWITCHED, "cli srv --to fd00::9 --udp 53", at="cli",
          name="target",
@@ -254,6 +301,9 @@ links:
     # devices that are programs or tunnels
     Case("tun-without-reader", "unread",
          routed(gw="interfaces: {tun0: {kind: tun, addresses: [10.8.0.1/24]}}"), "cli 10.8.0.2"),
+    Case("left", "left", routed(
+        gw="interfaces: {tun0: {kind: tun, addresses: [10.8.0.1/24]}}, " + program(READS)),
+         "cli 10.8.0.2"),
     Case("vxlan-wrong-peer", "misdirected", """\
 nodes:
   cli: {interfaces: {vx: {kind: vxlan, id: 7, remote: 10.1.0.2, addresses: [10.9.0.1/24]}}}
