@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tests.catalog.filters import FILTERS
+from tests.catalog.translators import TRANSLATORS
 from tests.catalog.witness import Lab, started
 from tests.live.world import NETLAB, done, eventually, inside, ip, netlab, tool
 
@@ -302,7 +303,7 @@ Claim = Callable[[Lab], None]
 CLAIMS: Mapping[str, Claim] = {
     claim.__name__.replace("_", "-"): claim
     for claim in (
-        *FILTERS,
+        *FILTERS, *TRANSLATORS,
         container_bridge, dhcp_dns, dual_stack, lan, ospf, pmtu, policy_routing, proxy_arp, ring,
         slaac, tap_switch, tun_vpn, two_hosts, two_lans, vxlan_overlay, web,
     )
