@@ -1,6 +1,8 @@
-"""`make bench`: netlab against the floor, `ip -batch` and mininet; writes docs/benchmark.md.
+"""`make bench`: netlab against the floor, `ip -batch`, mininet, libnftables.
 
     python -m benchmarks.bench [--sizes 50,250,1000,4000] [--rounds 5] [--write]
+
+With ``--write`` it writes docs/benchmark.md and docs/benchmark.svg.
 
 Nothing here is asserted: machines differ. What counts are ratios within one run.
 """
@@ -17,7 +19,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import report, ring, traffic
+from benchmarks import report, ring, rules, traffic
 from benchmarks.measure import Cost, Round, interleaved, machine, run
 
 ROOT = Path(__file__).parents[1]
@@ -37,8 +39,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="netlab-bench-") as place:
         rings = {n: rounds_of(n, said.rounds, Path(place)) for n in map(int, said.sizes.split(","))}
         parts = commands(Path(place), max(n for n in rings if n <= MANY))
+        ruled = rules.compare(Path(place))
         flow = traffic.compare(Path(place))
-    text = report.text(machine(), versions(), rings, parts, flow)
+    text = report.text(machine(), versions(), rings, parts, ruled, flow)
     print(text)
     if said.write:
         (ROOT / "docs" / "benchmark.md").write_text(text)

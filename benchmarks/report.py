@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from benchmarks import rules
 from benchmarks.measure import Cost
 from benchmarks.traffic import Flow
 
@@ -43,6 +44,7 @@ def text(
     versions: Sequence[str],
     rings: Rings,
     commands: Mapping[str, Cost],
+    ruled: tuple[rules.Loads, rules.Labs],
     flow: Mapping[str, Flow],
 ) -> str:
     return "\n".join(
@@ -59,6 +61,7 @@ def text(
             f"## Commands, in the ring of {max((n for n in rings if n <= 1000), default=0)}",
             "",
             *_commands(commands),
+            *rules.section(*ruled),
             "## Traffic through a lab of three nodes",
             "",
             *_flow(flow),

@@ -51,6 +51,7 @@ _BARE: dict[str, tuple[str, ...]] = {
     word: ("meta", META_ALIASES.get(word, word)) for word in sorted(BARE_META - {"ipsec"})
 }
 _GOES_ON = _ALL_SIGNS | {"."}
+_BEHIND = _ALL_SIGNS | {"/", "-"}
 
 
 def plain_selector(c: Cursor) -> s.Selector | None:
@@ -286,6 +287,9 @@ def binary(c: Cursor, part: Part, level: int = 0) -> s.Expression:
 
 def value(c: Cursor) -> s.Expression:
     """A value with what may follow it: ``/24``, ``-80``, ``& 0xff``."""
+    i = c.i
+    if END < c.kinds[i] < MARK and c.texts[i + 1] not in _BEHIND:
+        return constant(c)
     first = binary(c, constant)
     if c.text == "/" and c.kind == MARK and c.kinds[c.i + 1] == NUMBER:
         at = c.at
@@ -300,9 +304,9 @@ def value(c: Cursor) -> s.Expression:
 
 def concat(c: Cursor, part: Part) -> s.Expression:
     """``a . b . c``."""
-    at = c.at
+    at = c.places[c.i]
     first = part(c)
-    if c.text != "." or c.kind != MARK:
+    if c.texts[c.i] != ".":
         return first
     parts = [first]
     while c.accept("."):
@@ -312,13 +316,11 @@ def concat(c: Cursor, part: Part) -> s.Expression:
 
 def right_side(c: Cursor) -> s.Expression:
     """What a selector is compared with: a value, a list, a set."""
-    i, at = c.i, c.places[c.i]
-    if END < c.kinds[i] < MARK and c.kinds[i + 1] != MARK and c.texts[i + 1] not in _SIGNS:
-        return constant(c)
+    at = c.places[c.i]
     if c.ended:
         c.refuse(f"expected a value, found {c.said}")
     first = concat(c, value)
-    if c.text != "," or c.kind != MARK:
+    if c.texts[c.i] != ",":
         return first
     items = [first]
     while c.accept(","):

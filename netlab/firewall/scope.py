@@ -98,7 +98,7 @@ class Scope:
             if tree.name not in self.variables:
                 raise self.unknown(tree.name, tree.at)
             return self.variables[tree.name]
-        if isinstance(tree, s.SetLiteral):
+        if isinstance(tree, s.SetLiteral) and not all(map(_is_final, tree.elements)):
             return s.SetLiteral(tuple(self._members(tree.elements)), tree.at)
         return tree
 
@@ -194,6 +194,13 @@ class Scope:
         rest = (1 << kind.bits - tree.length) - 1
         low = self.number(kind, tree.base) & ~rest
         return low, low | rest
+
+
+def _is_final(member: s.Member) -> bool:
+    """It holds no variable that stands for several elements."""
+    if isinstance(member, s.Element):
+        return not isinstance(member.key, s.Variable | s.SetLiteral)
+    return isinstance(member, s.Bulk)
 
 
 def _or(numbers: Iterator[int]) -> int:
