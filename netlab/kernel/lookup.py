@@ -8,11 +8,10 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from netlab.firewall.wire import attribute, attributes
-from netlab.kernel.wire import NLM_F_REQUEST, dump
+from netlab.kernel.wire import NLM_F_REQUEST, dump, open_socket
 
 RTM_GETLINK, RTM_GETADDR, RTM_NEWROUTE, RTM_GETROUTE = 18, 22, 24, 26
 RTM_GETNEIGH, RTM_GETRULE = 30, 34
@@ -287,30 +286,24 @@ def policy_rules(sock: socket.socket, version: int) -> list[PolicyRule]:
     return found
 
 
-SOCKET_TABLES = {"tcp": ("0A", ("tcp", "tcp6")), "udp": ("07", ("udp", "udp6"))}
-"""By protocol: the state of a socket that waits for anybody, and the files in /proc/net."""
+NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY = 4, 20
+DIAG_REQUEST = struct.Struct("=BBBxI48x")
+WAITING = {"tcp": (6, 10), "udp": (17, 7)}
+"""By protocol: its number, and the state of a socket that waits for anybody (tcp_states.h)."""
 
 
-def listening() -> frozenset[str]:
-    """``tcp/80``, ``udp/53``: what programs of the node wait on."""
-    found = set()
-    for protocol, (waiting, names) in SOCKET_TABLES.items():
-        for name in names:
-            for words in _proc_lines(name):
-                local, remote, state = words[1], words[2], words[3]
-                if state == waiting and remote.endswith(":0000"):
-                    found.add(f"{protocol}/{int(local.rpartition(':')[2], 16)}")
-    return frozenset(found)
-
-
-def _proc_lines(name: str) -> Iterator[list[str]]:
-    try:
-        with open(f"/proc/thread-self/net/{name}") as file:
-            next(file, None)
-            for line in file:
-                yield line.split()
-    except FileNotFoundError:  # a kernel without IPv6
-        return
+def listening(protocol: str) -> frozenset[int]:
+    """The ports that programs of the namespace wait on (sock_diag(7)). Raises OSError."""
+    number, state = WAITING[protocol]
+    ports = set()
+    with open_socket(NETLINK_SOCK_DIAG) as sock:
+        for family in (socket.AF_INET, socket.AF_INET6):
+            asked = DIAG_REQUEST.pack(family, number, 0, 1 << state)
+            for message in dump(sock, SOCK_DIAG_BY_FAMILY, asked):
+                local, remote = struct.unpack_from(">HH", message, HEADER + 4)
+                if not remote:
+                    ports.add(local)
+    return frozenset(ports)
 
 
 def _ask(sock: socket.socket, kind: int, body: bytes) -> bytes:

@@ -168,7 +168,7 @@ def unanswered(e: Evidence) -> str:
 
 def not_heard(e: Evidence) -> str:
     port = e.packet.destination_port if e.packet else e.probe.port
-    heard = f"udp/{port}" in e.facts.listening
+    heard = port in e.facts.listening
     silent = e.probe.protocol == "udp" and not heard and not e.answered and not e.error
     return f"no program of {e.node} waits on udp/{port}" if silent else ""
 

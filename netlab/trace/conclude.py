@@ -223,7 +223,7 @@ class _Scene:
         if probe.protocol == "icmp" or packet is None:
             return Socket("taken in by the node itself")
         port = f"{probe.protocol}/{packet.destination_port}"
-        heard = port in self._facts(told.node).listening
+        heard = packet.destination_port in self._facts(told.node).listening
         return Socket(f"a program waits on {port}" if heard else f"taken in, for {port}")
 
     def _last_words(self, told: Told, disposition: Disposition, cause: Cause) -> Step | None:
@@ -329,6 +329,13 @@ def questions(record: Record) -> dict[str, list[Ask]]:
             some.append(ask)
     found.pop("", None)
     return found
+
+
+def ends(record: Record) -> set[str]:
+    """The nodes in which something may have ended: of those more is to be known."""
+    trails = follow(record.sightings, record.probe, record.terrain)
+    last = {trail.visits[-1].node for trail in trails if not trail.is_clone}
+    return last | {record.probe.sender, record.probe.target}
 
 
 def _asked(record: Record) -> Iterator[tuple[str, Ask | None]]:

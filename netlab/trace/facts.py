@@ -110,8 +110,8 @@ class Facts:
     sysctls: Mapping[str, str] = field(default_factory=dict)
     """Those that were asked for and are there."""
     routes: tuple[tuple[Ask, Route], ...] = ()
-    listening: frozenset[str] = frozenset()
-    """``tcp/80``, ``udp/53`` …: what programs wait on."""
+    listening: frozenset[int] = frozenset()
+    """The ports of the probe's protocol that programs wait on; only of who may answer."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """By how much counters grew while the probe was on its way: ``TcpExt.IPReversePathFilter``."""
 

@@ -36,8 +36,13 @@ COUNTED = re.compile(r"\bcounter packets \d+ bytes \d+")
 OF_DEVICES = ("net.ipv4.conf.{}.rp_filter", "net.ipv4.conf.{}.forwarding")
 
 
-def facts_of(node: str, spec: str, asks: Iterable[Ask], *, with_chains: bool) -> Facts:
-    """In the namespace that the thread stands in; ``spec`` made its rules. Raises OSError."""
+def facts_of(
+    node: str, spec: str, asks: Iterable[Ask], *, with_chains: bool, protocol: str = ""
+) -> Facts:
+    """In the namespace that the thread stands in; ``spec`` made its rules. Raises OSError.
+
+    ``protocol``: that of the probe, where something may have ended here: then more is asked for.
+    """
     with open_socket() as sock:
         links = lookup.links(sock)
         names = {link.number: link.name for link in links}
@@ -57,11 +62,22 @@ def facts_of(node: str, spec: str, asks: Iterable[Ask], *, with_chains: bool) ->
                 FdbFact(e.mac, names.get(e.device, ""), names.get(e.master, ""), e.local, e.remote)
                 for e in lookup.fdb(sock)
             ) if any(link.kind in ("bridge", "vxlan") for link in links) else (),
-            sysctls=_sysctls([link.name for link in links]),
             routes=tuple((ask, _route(sock, ask, names, numbers)) for ask in asks),
-            listening=lookup.listening(),
         )  # fmt: skip
+    if protocol:
+        found = replace(
+            found, sysctls=_sysctls(found.links), listening=_listening(protocol)
+        )
     return replace(found, chains=_chains(spec)) if with_chains else found
+
+
+def _listening(protocol: str) -> frozenset[int]:
+    if protocol not in lookup.WAITING:
+        return frozenset()
+    try:
+        return lookup.listening(protocol)
+    except OSError:  # a kernel without CONFIG_INET_DIAG
+        return frozenset()
 
 
 def _link(link: lookup.Link, names: Mapping[int, str]) -> LinkFact:

@@ -7,8 +7,10 @@ is killed.
 from __future__ import annotations
 
 import selectors
+import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,7 +21,7 @@ from netlab.kernel import lookup
 from netlab.kernel.visits import Visits
 from netlab.kernel.wire import open_socket
 from netlab.trace.backends.base import Backend, CannotWatch, Scene, Watch
-from netlab.trace.conclude import conclude, questions
+from netlab.trace.conclude import conclude, ends, questions
 from netlab.trace.cookie import way_of
 from netlab.trace.facts import Ask, Facts
 from netlab.trace.headers import parse
@@ -43,6 +45,7 @@ NEIGHBOUR = 3.3
 """Seconds until the kernel gives a neighbour up: three questions, a second apart (arp(7))."""
 QUIET = 0.03
 """Seconds without a sighting after which a packet that was dropped has no more to tell."""
+SO_TIMESTAMPNS = 35
 ROUNDS = 4
 """How often one asks on."""
 TICK = 0.1
@@ -80,13 +83,15 @@ def observe(
 ) -> Record:
     start = time.perf_counter()
     with ExitStack() as stack:
+        stack.enter_context(_kept_time())
         sender = _sender(terrain, request, visits)
         stack.callback(sender.close)
         responder = _responder(terrain, request, visits)
         if responder is not None:
             stack.callback(responder.close)
         scene = Scene(terrain, sender.probe, visits)
-        watches, told = _watches(scene, backends, stack)
+        watches, told = _watches(scene, backends)
+        stack.callback(_close, watches)
         sightings = _Watching(scene, request, sender, responder, watches, say).to_the_end()
         probe = replace(sender.probe, result=sender.result() or NO_ANSWER)
         gaps = tuple(gap for watch in watches for gap in watch.gaps())
@@ -94,6 +99,13 @@ def observe(
         record = replace(record, facts=_facts(record, visits))
         spent = round((time.perf_counter() - start) * 1000, 1)
     return replace(record, milliseconds=spent)
+
+
+def _kept_time() -> socket.socket:
+    """The kernel begins to stamp packets a moment after the first socket wants it, so ask now."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+    sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    return sock
 
 
 def _sender(terrain: Terrain, request: Request, visits: Visits) -> Sender:
@@ -125,21 +137,30 @@ def _responder(terrain: Terrain, request: Request, visits: Visits) -> Responder 
 
 
 def _watches(
-    scene: Scene, backends: Mapping[str, Backend], stack: ExitStack
+    scene: Scene, backends: Mapping[str, Backend]
 ) -> tuple[list[Watch], list[tuple[str, str]]]:
     """Those that can, and the obstacle of each ("" for none)."""
     watches: list[Watch] = []
     told: list[tuple[str, str]] = []
-    for name, backend in backends.items():
-        try:
-            watch = backend.watch(scene)
-        except CannotWatch as obstacle:
-            told.append((name, str(obstacle)))
-            continue
-        stack.callback(watch.close)
-        watches.append(watch)
-        told.append((name, ""))
+    try:
+        for name, backend in backends.items():
+            try:
+                watches.append(backend.watch(scene))
+            except CannotWatch as obstacle:
+                told.append((name, str(obstacle)))
+            else:
+                told.append((name, ""))
+    except BaseException:
+        _close(watches)
+        raise
     return watches, told
+
+
+def _close(watches: Sequence[Watch]) -> None:
+    """Side by side: each waits for the kernel, and most for the same of its grace periods."""
+    with ThreadPoolExecutor(len(watches) or 1) as pool:
+        for closing in [pool.submit(watch.close) for watch in watches]:
+            closing.result()
 
 
 class _Watching:
@@ -232,6 +253,7 @@ def _incomplete() -> list[str]:
 def _facts(record: Record, visits: Visits) -> Mapping[str, Facts]:
     """Asked in rounds, as long as an answer leads to another node; most often once."""
     facts: dict[str, Facts] = {}
+    deep = ends(record)
     for _ in range(ROUNDS):
         wanted = {
             node: asks
@@ -240,7 +262,7 @@ def _facts(record: Record, visits: Visits) -> Mapping[str, Facts]:
         }
         if not wanted:
             break
-        facts |= _asked(record, wanted, visits)
+        facts |= _asked(record, wanted, deep, visits)
     return facts
 
 
@@ -249,7 +271,7 @@ def _answers(facts: Facts | None, asks: Sequence[Ask]) -> bool:
 
 
 def _asked(
-    record: Record, wanted: Mapping[str, Sequence[Ask]], visits: Visits
+    record: Record, wanted: Mapping[str, Sequence[Ask]], deep: Collection[str], visits: Visits
 ) -> dict[str, Facts]:
     spots = record.terrain.spots
     talked = {s.node for s in record.sightings if s.table and not s.table.startswith(OF_TRACES)}
@@ -257,6 +279,7 @@ def _asked(
         spots[node].ns: partial(
             facts_of, node, spots[node].rules, asks,
             with_chains=node in talked or bool(spots[node].rules),
+            protocol=record.probe.protocol if node in deep else "",
         )
         for node, asks in wanted.items()
     }  # fmt: skip

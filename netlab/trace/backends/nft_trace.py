@@ -15,6 +15,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from netlab.firewall import ops
@@ -230,13 +231,17 @@ class Listening:
         return [*lost, *([self.blind] if self.blind else [])]
 
     def close(self) -> None:
-        """Taken away first: an owner's death waits for a grace period of the kernel's."""
+        """All tables go before the first socket does, and the sockets side by side.
+
+        Each waits until the kernel has done with what was deleted, for a grace period.
+        """
         name = table_name(self.cookie)
         for ear in self.ears.values():
             gone = [Message(DELTABLE, family, text(1, name), 0) for family in ear.families]
             with contextlib.suppress(OSError):
                 ear.socket.send(encode(gone))
-            ear.socket.close()
+        with ThreadPoolExecutor(min(64, len(self.ears) or 1)) as pool:
+            list(pool.map(lambda ear: ear.socket.close(), self.ears.values()))
 
 
 def watch(scene: Scene) -> Listening:

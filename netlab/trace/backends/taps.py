@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from time import time_ns as clock_ns
 
 from netlab.kernel import libc
 from netlab.trace.backends.base import Backend, CannotWatch, Scene
@@ -130,13 +131,16 @@ class Tapping:
 
     def _of(self, tap: Tap) -> Iterator[Sighting]:
         while True:
+            began = clock_ns()
             try:
                 data, control, _, address = tap.socket.recvmsg(1 << 17, 64, socket.MSG_DONTWAIT)
             except BlockingIOError:
                 return
             except OSError:  # ENETDOWN is told once: a device was switched off
                 continue
-            yield decode(tap.node, data, _time(control), address)
+            stamp = _time(control)
+            # a frame that came before the kernel kept time is given the time of this very call
+            yield decode(tap.node, data, stamp if stamp < began else 0, address)
 
     def end(self) -> list[Sighting]:
         for tap in self.taps.values():
