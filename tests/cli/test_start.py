@@ -8,11 +8,10 @@ import sys
 import pytest
 
 LOADED = """
-import atexit, sys
-atexit.register(lambda: print(*sorted({m.partition(".")[0] for m in sys.modules}), file=sys.stderr))
-sys.argv = ["netlab", *sys.argv[1:]]
-from netlab.cli.main import main
-main()
+import sys
+from netlab.cli.main import run
+run(sys.argv[1:])
+print("loaded", *sorted({m.partition(".")[0] for m in sys.modules}), file=sys.stderr)
 """
 
 
@@ -20,7 +19,9 @@ def loaded(*words: str) -> set[str]:
     ended = subprocess.run(
         [sys.executable, "-c", LOADED, *words], capture_output=True, text=True, timeout=60
     )
-    return set(ended.stderr.splitlines()[-1].split())
+    first, *modules = ended.stderr.splitlines()[-1].split()
+    assert first == "loaded", ended.stderr
+    return set(modules)
 
 
 @pytest.mark.parametrize(
