@@ -80,10 +80,8 @@ def identity_of(lab: str, node: str) -> int:
     raw = state.read_journal(state_directory(), lab)
     if raw is None:
         no_such_lab(lab)
-    from netlab.kernel.identity import boot
-
-    if boot().encode() not in raw[: raw.find(b"\n")]:  # another one's identities mean others now
-        raise LabNotFound(f"no lab {lab} is up: {state.ANOTHER_BOOT}", hint="`netlab gc` sweeps it")
+    if not _is_of_this_boot(raw):  # another one's identities mean others now
+        no_such_lab(lab)
     mark = f'"{lab}.{node}":'.encode()
     at = raw.rfind(mark)
     if at < 0:
@@ -109,8 +107,18 @@ def nodes_of(lab: str) -> list[str]:
 
 
 def no_such_lab(lab: str) -> NoReturn:
+    raw = state.read_journal(state_directory(), lab)
+    if raw and not _is_of_this_boot(raw):
+        raise LabNotFound(f"no lab {lab} is up: {state.ANOTHER_BOOT}", hint="`netlab gc` sweeps it")
     others = [name for name in state.labs(state_directory()) if name != lab]
     raise LabNotFound(f"no lab {lab} is up{_meant(lab, others)}", hint=WHICH_ARE)
+
+
+def _is_of_this_boot(journal: bytes) -> bool:
+    """Its first line says."""
+    from netlab.kernel.identity import boot
+
+    return boot().encode() in journal[: journal.find(b"\n")]
 
 
 def _meant(word: str, known: list[str]) -> str:

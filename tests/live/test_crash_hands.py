@@ -226,10 +226,13 @@ def test_what_an_earlier_boot_left_hurts_nothing_of_this_one(
     assert swept in left(("down", lab)).out
     assert not state.exists()
     assert "lost" in left(("ls",)).out
-    for words in ("show {}", "exec {} a -- true", "exec --all {} -- true"):
+    for words in (
+        "show {}", "show {} a", "show {} a --rules", "exec {} a -- true", "exec --all {} -- true",
+        "shell {} a", "conntrack {}", "logs {}", "stop {} a",
+    ):  # fmt: skip
         said = left(tuple(words.format(lab).split()))
         assert (said.code, said.out) == (5, ""), said
-        assert f"no lab {lab} is up" in said.err
+        assert said.err.startswith(f"no lab {lab} is up: {swept}"), words
     said = left(("up", file))
     assert (said.code, said.out) == (4, ""), said
     assert f"`ip netns del {ns}` if nobody needs it" in said.err
