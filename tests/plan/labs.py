@@ -18,8 +18,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def read_text(text: str, name: str = "l") -> Read:
-    """As the file ``l.yaml``. Raises TopologyError."""
+    """As the file ``l.yaml``, beside the directories of topologies/. Raises TopologyError."""
     with tempfile.TemporaryDirectory() as directory:
+        for beside in filter(Path.is_dir, ROOT.glob("topologies/*")):
+            Path(directory, beside.name).symlink_to(beside)
         file = Path(directory, f"{name}.yaml")
         file.write_text(dedent(text))
         return read(str(file))
