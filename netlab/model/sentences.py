@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from netlab.model.guess import meant
 from netlab.model.processes import PROCESS_NAME
 from netlab.model.source import Path
-from netlab.model.words import INTERFACE_NAME, LAB_NAME, NODE_NAME
+from netlab.model.words import INTERFACE_NAME, LAB_NAME, NODE_NAME, WORD
 
 LONGEST_SHOWN = 60
 LONGEST_INTERFACE = 15
@@ -23,6 +23,7 @@ NAMES = {
     PROCESS_NAME: (
         "a process's name: letters, digits, `_`, `.` and `-`, at most 31, a letter or digit first"
     ),
+    WORD: "one word",
     INTERFACE_NAME: "an interface's name: 1 to 15 of letters, digits, `_`, `.` and `-`",
 }
 LIMITS = {

@@ -26,6 +26,7 @@ Prefix: TypeAlias = IPv4Network | IPv6Network
 LAB_NAME = r"^[a-z0-9][a-z0-9-]{0,30}$"
 NODE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,30}$"
 INTERFACE_NAME = r"^[A-Za-z0-9_.-]{1,15}$"
+WORD = r"^[!-~]+$"
 LEAST_IPV6_MTU = 1280
 """Below it Linux takes IPv6 off a device (RFC 8200 section 5)."""
 
@@ -130,13 +131,6 @@ def _file_path(path: str) -> str:
     return path
 
 
-def _word(text: str) -> str:
-    """Of a line of resolv.conf(5)."""
-    if not text or not text.isprintable() or " " in text:
-        raise ValueError(f"{text!r} is not one word")
-    return text
-
-
 def _text(what: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "description": what})
 
@@ -151,7 +145,7 @@ AnIP: TypeAlias = Annotated[IP, BeforeValidator(_address), _text("An IPv4 or IPv
 AServer: TypeAlias = Annotated[
     IP, BeforeValidator(_server), _text("An IPv4 or IPv6 address; fe80::1%eth0 says on which link.")
 ]
-Word: TypeAlias = Annotated[str, AfterValidator(_word)]
+Word: TypeAlias = Annotated[str, StringConstraints(pattern=WORD)]
 ACidr: TypeAlias = Annotated[
     Cidr, BeforeValidator(_cidr), _text("An address with its prefix length: 10.0.0.1/24.")
 ]

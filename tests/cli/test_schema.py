@@ -52,6 +52,7 @@ BEYOND_A_SCHEMA = {
     "interface-twice", "interface-without-link", "link-at-bridge", "link-at-lo", "link-at-tun",
     "link-to-itself", "lo-with-kind", "mac", "mac-multicast", "neighbour", "route-host-bits",
     "route-to", "rule-whole", "unknown-group", "unknown-node", "reserved-interface", "group-unused",
+    "zone", "file-directory",
     # numbers that YAML 1.1 reads otherwise than people do
     "mtu-base-60", "octal-old",
 }  # fmt: skip
