@@ -62,6 +62,8 @@ nodes:
       - {to: 10.1.0.10, dev: a, proxy: true}
       - {to: "fd01::10", dev: a, proxy: true}
     sysctls: {net.ipv4.tcp_rmem: 4096 8192 16384, net/ipv4/conf/v.7/arp_ignore: 1}
+    nat: {masquerade: a, publish: [{on: a, tcp: 80-90, to: "10.2.0.0:1080-1090"}]}
+    nftables: "table ip t { chain c { type filter hook input priority 0; counter; }; }"
   s:
     kind: switch
     stp: true
@@ -103,6 +105,8 @@ def test_a_script_makes_the_lab_that_netlab_makes(
     text = re.sub("^name: .*", f"name: {lab}", TOPOLOGIES[which], flags=re.MULTILINE)
     assert f"name: {lab}\n" in text
     file = write(text)
+    if (beside := ROOT / "topologies" / which).is_dir():
+        (file.parent / which).symlink_to(beside)
     done("up", file)
     nodes = sorted(path.name.partition(".")[2] for path in Path("/run/netns").glob(f"{lab}.*"))
     wanted = {node: portrait(f"{lab}.{node}") for node in nodes}
@@ -144,6 +148,7 @@ def portrait(ns: str) -> dict[str, Any]:
             for which in (["nud", "permanent"], ["proxy"])
         ],
         "switches": _switches(ns),
+        "nftables": tool("ip", "netns", "exec", ns, "nft", "-s", "list", "ruleset"),
         "offloads": {
             link["ifname"]: tool("ip", "netns", "exec", ns, "ethtool", "-k", link["ifname"])
             for link in links
