@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from netlab.errors import KernelRefused, MachineLacks
-from netlab.kernel import enter, names
+from netlab.kernel import capabilities, enter, names
 from netlab.kernel.identity import boot, inode, is_here
 
 if TYPE_CHECKING:
@@ -46,6 +46,11 @@ class LinuxMachine:
     def admit(self) -> None:
         if os.geteuid() != 0:
             raise MachineLacks("making network namespaces needs root", hint="run it with sudo")
+        boot()  # without /proc nothing can be begun
+        if lacking := capabilities.lacking():
+            ways = " ".join(f"--cap-add {name}" for name in lacking)
+            why = f"root has no {' and no '.join(lacking)} here"
+            raise MachineLacks(why, hint=f"a container needs --privileged or {ways}")
 
     @property
     def boot(self) -> str:

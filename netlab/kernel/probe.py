@@ -8,12 +8,12 @@ import os
 import platform
 import socket
 import struct
-import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from netlab.kernel import libc, links, routes, tuntap
+from netlab.kernel import capabilities, identity, libc, links, routes, tuntap
 from netlab.kernel.options import OPTIONS
 from netlab.kernel.values import VethEnd
 from netlab.kernel.wire import Request, open_socket, transact
@@ -44,16 +44,16 @@ class Finding:
 
 
 def probe() -> list[Finding]:
-    """In a thread of its own, which ends with its namespace."""
-    found: list[Finding] = []
-    thread = threading.Thread(target=lambda: found.extend(_all()), name="probe")
-    thread.start()
-    thread.join()
-    return found
+    """In a thread of its own, which ends with its namespace. Raises MachineLacks without /proc."""
+    identity.boot()
+    with ThreadPoolExecutor(1, "probe") as thread:
+        return thread.submit(lambda: list(_all())).result()
 
 
 def _all() -> Iterator[Finding]:
     refusal = _tried(lambda: libc.unshare(libc.CLONE_NEWNET))
+    if not refusal and capabilities.lacking():
+        refusal = os.strerror(errno.EPERM)
     yield Finding("root", "making network namespaces", _root_option(refusal), refusal)
     if not refusal:
         yield from _in_namespace()
@@ -62,7 +62,9 @@ def _all() -> Iterator[Finding]:
 
 
 def _root_option(refusal: str) -> str:
-    return "CONFIG_NET_NS" if refusal and os.geteuid() == 0 else "sudo"
+    if os.geteuid() != 0:
+        return "sudo"
+    return " ".join(capabilities.lacking()) or "CONFIG_NET_NS"
 
 
 def _in_namespace() -> Iterator[Finding]:
