@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+import typer.core
 
 from netlab.cli.main import installed_version
 from netlab.cli.which import lab_name, nodes_of, renderer, state_directory
@@ -398,6 +399,112 @@ def restart(lab: Lab, which: Which, json: Json = False) -> None:
     from netlab.cli import processes
 
     processes.control(lab, which, "restart", json)
+
+
+@app.command()
+def drops(
+    lab: Lab,
+    nodes: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NODE]…", help="Only these.", autocompletion=_nodes, show_default=False
+        ),
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")
+    ] = False,
+    duration: Annotated[
+        str, typer.Option(metavar="TIME", help="End after that time: 10s, 5min; else after 10s.")
+    ] = "",
+    count: Annotated[
+        int | None,
+        typer.Option("--count", "-c", metavar="N", min=1, help="End after so many packets."),
+    ] = None,
+    numeric: Annotated[
+        bool, typer.Option("--numeric", "-n", help="Addresses instead of names of nodes.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document a packet.")] = False,
+) -> int:
+    """Show every packet that the kernel drops in a lab's nodes, and why."""
+    from netlab.cli import drops as work
+
+    return work.run(
+        lab, nodes or (), follow, duration, count or 0, numeric=numeric, json=json
+    )
+
+
+class WithFilter(typer.core.TyperCommand):
+    """What follows ``--`` is a filter, and not to be taken for anything else."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        at = args.index("--") if "--" in args else len(args)
+        ctx.meta[FILTER] = args[at + 1 :]
+        return super().parse_args(ctx, args[:at])
+
+
+FILTER = "netlab.filter"
+
+
+@app.command(cls=WithFilter)
+def capture(
+    ctx: typer.Context,
+    lab: Lab,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NODE[:INTERFACE]]… [[--] FILTER…]",
+            help="Where, else everywhere; and which packets, in pcap-filter(7)'s words.",
+            autocompletion=_nodes,
+            show_default=False,
+        ),
+    ] = None,
+    write: Annotated[
+        str,
+        typer.Option(
+            "--write", "-w", metavar="FILE", help="A pcapng file; `-` is standard output."
+        ),
+    ] = "",
+    count: Annotated[
+        int | None,
+        typer.Option("--count", "-c", metavar="N", min=1, help="End after so many packets."),
+    ] = None,
+    duration: Annotated[
+        str, typer.Option(metavar="TIME", help="End after that time: 10s, 5min.")
+    ] = "",
+    rotate_size: Annotated[
+        str, typer.Option(metavar="SIZE", help="Another file when one is so large: 64K, 10M.")
+    ] = "",
+    rotate_time: Annotated[
+        str, typer.Option(metavar="TIME", help="Another file after that time of packets.")
+    ] = "",
+    files: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Keep only so many, the latest ones.")
+    ] = None,
+    snaplen: Annotated[
+        int | None,
+        typer.Option(
+            "--snaplen", "-s", metavar="BYTES", min=1, max=262144, help="Keep so much of each."
+        ),
+    ] = None,
+    buffer: Annotated[
+        str, typer.Option(metavar="SIZE", help="Memory for each interface; else a share of 128M.")
+    ] = "",
+    numeric: Annotated[
+        bool, typer.Option("--numeric", "-n", help="Addresses instead of names of nodes.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document a packet.")] = False,
+) -> int:
+    """Take packets at the interfaces of a lab: a line each, or all into one file.
+
+    The options of rotation number the files: lab.pcapng becomes lab-00001.pcapng, and so on.
+    """
+    from netlab.cli import capture as work
+
+    options = work.Options(
+        write, count or 0, duration, rotate_size, rotate_time, files or 0, snaplen or 0, buffer,
+        numeric, json,
+    )  # fmt: skip
+    return work.run(lab, words or [], ctx.meta[FILTER], options)
 
 
 @app.command()

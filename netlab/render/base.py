@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from netlab.lab.lifecycle import Done, Road
     from netlab.lab.portrait import Node, Portrait
     from netlab.render.journey import Detail
+    from netlab.trace.capture import Captured
+    from netlab.trace.drops import Drop
     from netlab.trace.model import Trace
+    from netlab.trace.packets import Seen
     from netlab.trace.sighting import Sighting
 
 
@@ -108,6 +111,24 @@ class Renderer(Protocol):
 
     def traced(self, trace: Trace, detail: Detail, events: Sequence[Sighting]) -> None:
         """``events``: all that was seen, for whoever wants to know everything."""
+
+    def capturing(self, lab: str, interfaces: Sequence[str]) -> None:
+        """On standard error: packets are taken from now on."""
+
+    def packets(self, packets: Iterable[Seen], width: int) -> None:
+        """One line each; ``width``: of the column that tells the interface."""
+
+    def captured(self, lab: str, done: Captured, *, streams: bool) -> None:
+        """``streams``: standard output belongs to the packets."""
+
+    def drops_begun(self, lab: str, nodes: int, seconds: float, gaps: Sequence[str]) -> None:
+        """On standard error: what is dropped from now on is told."""
+
+    def drops(self, drops: Iterable[Drop], width: int) -> None:
+        """One after the other; ``width``: of the column that tells the place."""
+
+    def drops_ended(self, drops: Sequence[Drop], lost: int) -> None:
+        """On standard error. ``lost``: how many came too fast."""
 
     def controlled(self, lab: str, verb: str, names: Sequence[str], seconds: float) -> None:
         """Processes that were started, stopped, restarted."""

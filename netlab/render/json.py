@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import IO, TYPE_CHECKING, Any
 
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from netlab.lab.portrait import Node, Portrait
     from netlab.render.base import Checked, Feature, KindText, LabLine
     from netlab.render.journey import Detail
+    from netlab.trace.capture import Captured
+    from netlab.trace.drops import Drop
     from netlab.trace.model import Trace
+    from netlab.trace.packets import Seen
     from netlab.trace.sighting import Sighting
 
 
@@ -118,6 +121,42 @@ class JsonRenderer:
         from netlab.trace.model import as_json
 
         self._put(as_json(trace))
+
+    def capturing(self, lab: str, interfaces: Sequence[str]) -> None:
+        from netlab.render import capture
+
+        print(capture.begun(lab, interfaces), file=self._err, flush=True)
+
+    def packets(self, packets: Iterable[Seen], width: int) -> None:
+        for seen in packets:
+            print(json.dumps(asdict(seen), ensure_ascii=False), file=self._out)
+        self._out.flush()
+
+    def captured(self, lab: str, done: Captured, *, streams: bool) -> None:
+        from netlab.render import capture
+
+        if not streams:
+            self._put(capture.document(lab, done))
+            return
+        for line, _ in capture.ended(done):
+            print(line, file=self._err)
+
+    def drops_begun(self, lab: str, nodes: int, seconds: float, gaps: Sequence[str]) -> None:
+        from netlab.render import drops
+
+        for words in (drops.begun(lab, nodes, seconds), *gaps):
+            print(words, file=self._err, flush=True)
+
+    def drops(self, drops: Iterable[Drop], width: int) -> None:
+        for drop in drops:
+            print(json.dumps(asdict(drop), ensure_ascii=False), file=self._out)
+        self._out.flush()
+
+    def drops_ended(self, drops: Sequence[Drop], lost: int) -> None:
+        from netlab.render.drops import ended
+
+        for words, _ in ended(drops, lost):
+            print(words, file=self._err)
 
     def controlled(self, lab: str, verb: str, names: Sequence[str], seconds: float) -> None:
         said = {"lab": lab, "did": verb, "processes": list(names), "seconds": round(seconds, 6)}

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from netlab.plan.diff import Step
     from netlab.render.base import Checked, Feature, KindText, LabLine
     from netlab.render.journey import Detail
+    from netlab.trace.capture import Captured
+    from netlab.trace.drops import Drop
     from netlab.trace.model import Trace
+    from netlab.trace.packets import Seen
     from netlab.trace.sighting import Sighting
 
 MOST_NODES = 40
@@ -231,6 +234,47 @@ class TextRenderer:
         if detail == "all":
             for text, style in journey.events(events):
                 self._aligned(text, style)
+
+    def capturing(self, lab: str, interfaces: Sequence[str]) -> None:
+        from netlab.render import capture
+
+        self._complain(capture.begun(lab, interfaces), "dim")
+        self._err.flush()
+
+    def packets(self, packets: Iterable[Seen], width: int) -> None:
+        from netlab.render import capture
+
+        for seen in packets:
+            self._say(capture.line(seen, width))
+        self._out.flush()
+
+    def captured(self, lab: str, done: Captured, *, streams: bool) -> None:
+        from netlab.render import capture
+
+        for line, style in capture.ended(done):
+            _print(line, style, self._err)
+
+    def drops_begun(self, lab: str, nodes: int, seconds: float, gaps: Sequence[str]) -> None:
+        from netlab.render import drops
+
+        self._complain(drops.begun(lab, nodes, seconds), "dim")
+        for gap in gaps:
+            self._complain(gap, "yellow")
+        self._err.flush()
+
+    def drops(self, drops: Iterable[Drop], width: int) -> None:
+        from netlab.render.drops import line
+
+        for drop in drops:
+            for words, style in line(drop, width):
+                self._say(words, style)
+        self._out.flush()
+
+    def drops_ended(self, drops: Sequence[Drop], lost: int) -> None:
+        from netlab.render.drops import ended
+
+        for words, style in ended(drops, lost):
+            _print(words, style, self._err)
 
     def controlled(self, lab: str, verb: str, names: Sequence[str], seconds: float) -> None:
         done = {"start": "started", "stop": "stopped", "restart": "restarted"}[verb]

@@ -56,14 +56,19 @@ def constant(value: bytes, name: str = "") -> int:
     """A map with one value that nobody can change any more; its file descriptor."""
     fd = create_map(ARRAY, 4, len(value), 1, name, READ_ONLY)
     try:
-        key, held = ctypes.create_string_buffer(4), ctypes.create_string_buffer(value, len(value))
-        where = struct.pack("=IIQQQ", fd, 0, ctypes.addressof(key), ctypes.addressof(held), 0)
-        _bpf(MAP_UPDATE_ELEM, where, f"map {name}")
+        put(fd, bytes(4), value)
         _bpf(MAP_FREEZE, struct.pack("=I", fd), f"map {name}")
     except BaseException:
         os.close(fd)
         raise
     return fd
+
+
+def put(fd: int, key: bytes, value: bytes) -> None:
+    """Into a map. Raises BpfRefused."""
+    called, held = (ctypes.create_string_buffer(data, len(data)) for data in (key, value))
+    where = struct.pack("=IIQQQ", fd, 0, ctypes.addressof(called), ctypes.addressof(held), 0)
+    _bpf(MAP_UPDATE_ELEM, where, "map")
 
 
 def look_up(fd: int, key: bytes, size: int) -> bytes:

@@ -54,7 +54,8 @@ class Field(NamedTuple):
 
     name: str
     source: str
-    """An argument's type, or a path; see above. Or ``@slot``: what a gate left on the stack."""
+    """An argument's type, or a path; see above. Of a gate's, ``=-32`` is what it left in that place
+    of the stack, ``@-32`` is what lies at the address that it left there."""
     size: int = 0
     """Bytes; 0 for as many as the type has."""
 
@@ -179,6 +180,8 @@ def _part(size: int) -> str:
 
 
 def _find(field: Field, arguments: Sequence[str], event: Event, types: Asked, at: int) -> _Known:
+    if field.source.startswith("="):
+        return _Known(field, -1, None, field.size, at)
     if field.source.startswith("@"):
         return _Known(field, -1, Way((0,), field.size), field.size, at)
     if "." in field.source:
@@ -271,8 +274,11 @@ def _tell(code: Code, found: _Known, maps: Maps) -> None:
         code.set(R5, 8)
         code.call("snprintf")
         return
-    if found.way is None:  # the argument itself
-        code.load(8, R1, R6, 8 * found.argument)
+    if found.way is None:  # a place on the stack, or the argument itself
+        if found.argument < 0:
+            code.load(8, R1, FP, int(found.field.source[1:]))
+        else:
+            code.load(8, R1, R6, 8 * found.argument)
         sizes: dict[int, Size] = {1: 1, 2: 2, 4: 4, 8: 8}
         code.store(sizes[found.size], R9, found.at, R1)
         return

@@ -1,0 +1,98 @@
+"""`netlab drops`: what the kernel lets fall in a lab, line by line."""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from netlab.cli.trace import lab_of
+from netlab.cli.which import renderer
+from netlab.errors import LabNotFound, UsageError
+from netlab.kernel.identity import inode
+from netlab.lab.interrupt import watched
+from netlab.model.guess import meant
+from netlab.trace.backends.bpf import cache_directory
+from netlab.trace.bpf.types import Types
+from netlab.trace.drops import Drop, Drops
+
+if TYPE_CHECKING:
+    from netlab.lab.interrupt import Interrupt
+    from netlab.render.base import Renderer
+    from netlab.trace.terrain import Terrain
+
+USUAL = 10.0
+"""Seconds, where nothing is said of an end."""
+WAIT = 0.2
+"""Seconds after which one looks whether it is to end."""
+
+
+def run(
+    lab_or_file: str,
+    nodes: Sequence[str],
+    follow: bool,
+    duration: str,
+    count: int,
+    *,
+    numeric: bool,
+    json: bool,
+) -> int:
+    """``count``: of packets, when it is enough; 0 for never. The exit code."""
+    if follow and duration:
+        raise UsageError("--follow has no end, --duration is one: choose")
+    seconds = _seconds(duration) if duration else 0.0 if follow or count else USUAL
+    terrain, identities, gaps = lab_of(lab_or_file)
+    chosen = _chosen(terrain, nodes)
+    by_inode = {inode(identities[ns]): name for name, ns in chosen.items() if ns in identities}
+    names = {} if numeric else _names(terrain)
+    put = renderer(json)
+    with watched() as interrupt, closing(Drops(by_inode, names, Types(cache_directory()))) as drops:
+        put.drops_begun(terrain.lab, len(chosen), seconds, gaps)
+        width = max(len(f"{n}:{d.name}") for n in chosen for d in terrain.spots[n].devices)
+        told = _tell(drops, put, interrupt, count, seconds, width)
+        put.drops_ended(told, drops.lost())
+    return 130 if interrupt() and (count or seconds) else 0
+
+
+def _seconds(duration: str) -> float:
+    from netlab.model.processes import seconds
+
+    try:
+        return seconds(duration)
+    except ValueError as problem:
+        raise UsageError(f"--duration: {problem}") from None
+
+
+def _tell(
+    drops: Drops, put: Renderer, interrupt: Interrupt, count: int, seconds: float, width: int
+) -> Sequence[Drop]:
+    told: list[Drop] = []
+    until = time.monotonic() + seconds if seconds else None
+    while not interrupt() and not (count and len(told) == count):
+        left = WAIT if until is None else min(WAIT, until - time.monotonic())
+        if left <= 0:
+            break
+        select.select([drops.fd], [], [], left)
+        found = list(drops.read())[: count - len(told) if count else None]
+        put.drops(found, width)
+        told += found
+    return told
+
+
+def _chosen(terrain: Terrain, nodes: Sequence[str]) -> Mapping[str, str]:
+    """Namespaces by node. Raises LabNotFound."""
+    for name in nodes:
+        if name not in terrain.spots:
+            raise LabNotFound(
+                f"lab {terrain.lab} has no node {name}; {meant(name, terrain.spots)}".rstrip("; "),
+                hint=f"`netlab show {terrain.lab}` tells which it has",
+            )
+    return {name: terrain.spots[name].ns for name in nodes or terrain.spots}
+
+
+def _names(terrain: Terrain) -> dict[str, str]:
+    return {
+        address: holders[0] for address, holders in terrain.holders.items() if len(holders) == 1
+    }
