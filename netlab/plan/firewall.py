@@ -55,7 +55,8 @@ class Firewalls:
             line, column = around.place((*path, "file"))
             self.wrong.append(Misruled("", line, column + 1, path, _why(problem), ""))
             return None
-        asked = tuple(around.where(path) for path in nat.asked)
+        spots = {path: around.where(path) for path in dict.fromkeys(nat.asked)}
+        asked = tuple(spots[path] for path in nat.asked)
         made = [Source(around.file, nat.text, asked=asked)] if nat.text else []
         reader = _Reader(around, [(name, text.text) for text in written])
         links = Asked({nic.name: n for n, nic in enumerate(site.nics, FIRST_INDEX)} | {"lo": 1})

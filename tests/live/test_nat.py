@@ -347,8 +347,11 @@ def test_the_kernel_holds_what_nft_would_load_and_shows_each_line(up: Up, tmp_pa
     assert places == {"9": 4, "10": 8, "12": 1, "13": 3}
 
 
-def test_it_is_shown_in_words(up: Up) -> None:
-    lab = up(ALL)
+def test_it_is_shown_in_words(write: Write, lab: str) -> None:
+    said = done("up", write(LAB % ALL))
+    assert " 2001:db8::7/64   masquerade wan   masquerade guest from fd01::/64   publish " in (
+        said.replace("\u00a0", " ")
+    )
     (gw,) = [n for n in netlab("show", lab, "--json").json["nodes"] if n["name"] == "gw"]
     assert gw["nat"] == [
         "masquerade wan", "masquerade guest from fd01::/64",

@@ -255,6 +255,26 @@ CASES: dict[str, tuple[str, list[str]]] = {
 }
 
 
+def test_where_the_only_address_is_used_one_to_one_what_is_published_comes_first() -> None:
+    """a ── h (wan) ── w"""
+    text = """
+        nodes:
+          a:
+          h:
+            kind: router
+            nat:
+              publish: [{on: wan, tcp: 80, to: 10.1.0.9}]
+              one_to_one: [{outside: 10.9.0.1, inside: a}]
+          w:
+        links: [["a:e 10.1.0.2/24", "h:lan 10.1.0.1/24"], ["h:wan 10.9.0.1/24", w]]
+    """
+    (found,) = [r for r in inventory(text).values() if isinstance(r, Firewall)]
+    assert """
+		ip daddr 10.9.0.1 tcp dport 80 counter dnat ip to 10.1.0.9
+		ip daddr 10.9.0.1 counter dnat ip to 10.1.0.2
+""" in found.nat
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_an_entry_is_these_rules(case: str) -> None:
     nat, expected = CASES[case]
