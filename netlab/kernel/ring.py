@@ -12,6 +12,7 @@ import errno
 import mmap
 import socket
 import struct
+import time
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -70,11 +71,15 @@ class Ring:
         packet are kept, 0 for none.
         """
         self.number, self.device = number, device
-        self.latest = 0
-        """When the last one of its frames was seen."""
+        self.latest = time.time_ns()
+        """When the last one of its frames was seen; none to come is older."""
         self._blocks, self._next = blocks, 0
         self._received = self._dropped = 0
-        self._socket = _opened()
+        try:
+            # bound to nothing yet, so that nothing comes past the filter
+            self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+        except OSError as problem:
+            _refuse(problem, device, blocks)
         try:
             _attach(self._socket, program)
             self._socket.setsockopt(SOL_PACKET, PACKET_VERSION, TPACKET_V3)
@@ -110,6 +115,15 @@ class Ring:
         _, count, _, _ = _BLOCK.unpack_from(self._map, self._next * BLOCK)
         return bool(count)
 
+    @property
+    def is_bound(self) -> bool:
+        """Whether the device is still there; one that has come back under its name is another."""
+        return bool(self._socket.getsockname()[0])
+
+    def forgive(self) -> None:
+        """The kernel tells that the device went down or away; it comes back by itself, or not."""
+        self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+
     def counts(self) -> tuple[int, int]:
         """Packets that came, and how many of them were lost for lack of room."""
         said = self._socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, 12)
@@ -131,16 +145,6 @@ class Ring:
         self._socket.close()
 
 
-def _opened() -> socket.socket:
-    """Bound to nothing yet, so that nothing comes past the filter."""
-    try:
-        return socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
-    except OSError as problem:
-        if problem.errno != errno.EAFNOSUPPORT:
-            raise
-        raise MachineLacks("the kernel has no packet sockets", hint="CONFIG_PACKET") from problem
-
-
 def _attach(sock: socket.socket, program: Sequence[Instruction]) -> None:
     code = b"".join(_INSTRUCTION.pack(*instruction) for instruction in program)
     held = ctypes.create_string_buffer(code)
@@ -150,9 +154,12 @@ def _attach(sock: socket.socket, program: Sequence[Instruction]) -> None:
 
 def _refuse(problem: OSError, device: str, blocks: int) -> NoReturn:
     said = problem.strerror or ""
-    hint = ""
-    if problem.errno == errno.ENOMEM:
-        hint = f"each interface asks for {blocks * BLOCK >> 10} KiB; name those that you need"
+    if problem.errno == errno.EAFNOSUPPORT:
+        raise MachineLacks("the kernel has no packet sockets", hint="CONFIG_PACKET") from problem
+    hint = {
+        errno.ENOMEM: f"each interface asks for {blocks * BLOCK >> 10} KiB; name those you need",
+        errno.EMFILE: "too many interfaces for `ulimit -n`; name those you need",
+    }.get(problem.errno or 0, "")
     raise KernelRefused(
         f"{device}: the kernel refused: {said}", errno=problem.errno or 0, said=said, hint=hint
     ) from problem

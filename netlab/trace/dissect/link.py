@@ -30,6 +30,8 @@ def told(
     """The line, and the facts. ``names``: by address; ``length``: how many bytes there were."""
     view = View(names, flows)
     line = network.any_ip(data, view) if link == RAW_IP else frame(data, length, view)
+    if not line.isprintable():  # a name in DNS may hold anything
+        line = "".join(c if c.isprintable() else "." for c in line)
     return line, view.facts
 
 

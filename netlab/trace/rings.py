@@ -1,0 +1,276 @@
+"""Listening at many interfaces of many nodes at once, also at those that come while one listens."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from netlab.errors import KernelRefused
+from netlab.kernel.devices import Device, Devices
+from netlab.kernel.ring import BLOCK, Frame, Instruction, Ring
+from netlab.kernel.visits import visiting
+from netlab.trace.filters import ETHERNET, RAW_IP
+
+LOOPBACK = 772
+LINKS = {
+    1: ETHERNET, LOOPBACK: ETHERNET, 519: RAW_IP, 65534: RAW_IP, 768: RAW_IP, 769: RAW_IP,
+    776: RAW_IP, 778: RAW_IP, 823: RAW_IP,
+}  # fmt: skip
+"""``ARPHRD_…`` of linux/if_arp.h → what packets begin with."""
+
+MEMORY = 128 << 20
+"""Bytes that all interfaces share, unless it is said how much each one has."""
+FEWEST, MOST = 8, 256
+"""Blocks of an interface then: enough for slow moments, and no more than helps."""
+SMALLEST = 2
+"""Blocks of an interface at least."""
+
+AT_ONCE = 64
+"""Blocks of one interface that are taken before it is the others' turn."""
+
+SKEW = 10_000_000
+"""Nanoseconds between the time that a packet is given and the moment it can be read, at most."""
+
+ENDING = 1.0
+"""Seconds that the kernel has to hand over what it holds when nothing more is to come."""
+
+Where = Mapping[str, frozenset[str] | None]
+"""By node the interfaces that are listened at; None is all it has and will have."""
+
+Program = Callable[[int, bool], list[Instruction]]
+"""The filter, by what packets begin with, and whether each of them is seen twice (``lo``)."""
+
+
+@dataclass
+class Source:
+    """An interface that is, or was, listened at."""
+
+    number: int
+    node: str
+    device: str
+    link: int
+    mac: bytes
+    since: int
+    """Nanoseconds since the epoch."""
+    received: int = 0
+    """Packets that came by the filter."""
+    dropped: int = 0
+    """Of those, the ones that there was no room for."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.node}:{self.device}"
+
+
+@dataclass
+class _Post:
+    """A node in which one listens."""
+
+    node: str
+    devices: Devices
+    rings: dict[int, Ring] = field(default_factory=dict)
+    """By the interface's number."""
+
+
+class Rings:
+    """What is heard in the nodes' namespaces, from the first ``follow`` to ``close``."""
+
+    def __init__(self, lab: str, where: Where | None, program: Program, memory: int = 0) -> None:
+        """``where``: None for the whole lab; ``memory``: bytes for each interface; 0: a share."""
+        self._lab, self._where, self._program = lab, where, program
+        self._blocks = max(SMALLEST, -(-memory // BLOCK)) if memory else 0
+        self._calls = select.epoll()
+        """Of all that is no packet."""
+        self._poll = select.epoll()
+        self._poll.register(self._calls.fileno(), select.EPOLLIN)
+        self._posts: dict[int, _Post] = {}
+        self._identities: dict[str, int] = {}
+        self._leaving: list[Ring] = []
+        self.sources: list[Source] = []
+        """All that there were, by number."""
+        self.unknown: list[str] = []
+        """Interfaces whose packets begin in a way that is not known here."""
+
+    # nodes and interfaces
+
+    def follow(self, identities: Mapping[str, int]) -> None:
+        """The namespaces that there are now, by name. Raises KernelRefused, MachineLacks."""
+        wanted = {
+            ns: identity
+            for ns, identity in identities.items()
+            if self._where is None or self._node(ns) in self._where
+        }
+        for ns in [ns for ns, told in self._identities.items() if wanted.get(ns) != told]:
+            self._leave(ns)
+        new = {ns: told for ns, told in wanted.items() if ns not in self._identities}
+        if not new:
+            return
+        try:
+            with visiting(new) as visits:
+                found = visits.each(dict.fromkeys(new, Devices))
+        except FileNotFoundError as problem:
+            name = os.path.basename(problem.filename)
+            gone = f"namespace {name} has been deleted by somebody else"
+            raise KernelRefused(gone, said=gone) from problem
+        for ns, devices in found.items():
+            self._identities[ns] = new[ns]
+            self._posts[devices.fileno()] = _Post(self._node(ns), devices)
+            self._calls.register(devices.fileno(), select.EPOLLIN)
+        self._listen([self._posts[devices.fileno()] for devices in found.values()])
+
+    def _node(self, ns: str) -> str:
+        return ns.removeprefix(f"{self._lab}.")
+
+    def _leave(self, ns: str) -> None:
+        """As soon as it can be: who holds a socket in a namespace keeps that from going."""
+        del self._identities[ns]
+        for file, post in list(self._posts.items()):
+            if post.node == self._node(ns):
+                del self._posts[file]
+                self._calls.unregister(file)
+                post.devices.close()
+                self._let_go(post.rings.values())
+
+    def _let_go(self, rings: Iterable[Ring]) -> None:
+        for ring in rings:
+            ring.stop()
+            self._leaving.append(ring)
+
+    def _listen(self, posts: list[_Post]) -> None:
+        """At what the nodes have now that is not listened at yet."""
+        lacking: list[tuple[_Post, Device]] = []
+        for post in posts:
+            now = post.devices.now()
+            gone = [n for n, ring in post.rings.items() if n not in now or not ring.is_bound]
+            self._let_go([post.rings.pop(number) for number in gone])
+            lacking += [(post, device) for device in now.values() if self._lacks(post, device)]
+        if not self._blocks:
+            share = MEMORY // BLOCK // max(1, len(lacking))
+            self._blocks = max(FEWEST, min(MOST, share))
+        acts: dict[str, list[tuple[_Post, Device]]] = {}
+        for post, device in lacking:
+            acts.setdefault(f"{self._lab}.{post.node}", []).append((post, device))
+        if not acts:
+            return
+        with visiting({ns: self._identities[ns] for ns in acts}) as visits:
+            for ns, wanted in acts.items():
+                visits.at(ns, lambda wanted=wanted: self._open(wanted))  # type: ignore[misc]
+
+    def _lacks(self, post: _Post, device: Device) -> bool:
+        wanted = None if self._where is None else self._where[post.node]
+        if not device.is_up or device.number in post.rings:
+            return False
+        if wanted is not None and device.name not in wanted:
+            return False
+        name = f"{post.node}:{device.name}"
+        if device.type not in LINKS and name not in self.unknown:
+            self.unknown.append(name)
+        return device.type in LINKS
+
+    def _open(self, wanted: Iterable[tuple[_Post, Device]]) -> None:
+        """In their namespace."""
+        for post, device in wanted:
+            link = LINKS[device.type]
+            program = self._program(link, device.type == LOOPBACK)
+            since = time.time_ns()
+            try:
+                ring = Ring(len(self.sources), device.name, program, self._blocks)
+            except KernelRefused as refusal:
+                if refusal.errno in (errno.ENODEV, errno.ENETDOWN):
+                    continue  # it has just gone, and whoever took it tells
+                raise
+            source = Source(len(self.sources), post.node, device.name, link, device.mac, since)
+            self.sources.append(source)
+            post.rings[device.number] = ring
+            self._poll.register(ring.fileno(), select.EPOLLIN)
+
+    # packets
+
+    @property
+    def is_deserted(self) -> bool:
+        """Whether there is nothing left to listen to."""
+        return not self._posts and not self._leaving
+
+    @property
+    def rings(self) -> list[Ring]:
+        return [*(r for post in self._posts.values() for r in post.rings.values()), *self._leaving]
+
+    def watch(self, file: int, events: int = select.EPOLLIN) -> None:
+        """``wait`` wakes up for it, too. What cannot be waited for, as a plain file, is not."""
+        with suppress(PermissionError):
+            self._calls.register(file, events)
+
+    def wait(self, seconds: float, gather: float) -> list[int]:
+        """For packets, or a file that is watched; the watched files that have something to say.
+
+        ``gather``: so many seconds packets alone are not enough.
+        """
+        ready = [file for file, _ in self._calls.poll(gather)]
+        if not ready:
+            events = self._poll.poll(seconds)
+            self._forgive({file for file, what in events if what & select.EPOLLERR})
+            ready = [file for file, _ in self._calls.poll(0)]
+        changed = [self._posts[file] for file in ready if file in self._posts]
+        if changed:
+            self._listen(changed)
+        return [file for file in ready if file not in self._posts]
+
+    def _forgive(self, files: set[int]) -> None:
+        for ring in self.rings if files else ():
+            if ring.fileno() in files:
+                ring.forgive()
+
+    def take(self) -> tuple[list[Frame], int]:
+        """Packets that have come, and up to which time none can come any more."""
+        until = time.time_ns() - SKEW
+        found: list[Frame] = []
+        for ring in self.rings:
+            ring.take(found, AT_ONCE)
+            if ring.has_more:
+                until = min(until, ring.latest)
+        for ring in [ring for ring in self._leaving if not ring.has_more]:
+            self._leaving.remove(ring)
+            self._close(ring)
+        return found, until
+
+    def count(self) -> None:
+        """Bring the sources' counts up to date."""
+        for ring in self.rings:
+            source = self.sources[ring.number]
+            source.received, source.dropped = ring.counts()
+
+    def stop(self) -> list[Frame]:
+        """Nothing more comes; what has come and was not taken yet."""
+        until = time.monotonic() + ENDING
+        found: list[Frame] = []
+        for ns in list(self._identities):
+            self._leave(ns)
+        while self._leaving and time.monotonic() < until:
+            found += self.take()[0]
+            if self._leaving:
+                self._poll.poll(0.01)
+        return found
+
+    def close(self) -> None:
+        """As often as one likes."""
+        if self._poll.closed:
+            return
+        for ring in self.rings:
+            self._close(ring)
+        for post in self._posts.values():
+            post.devices.close()
+        self._posts.clear()
+        self._leaving.clear()
+        self._poll.close()
+        self._calls.close()
+
+    def _close(self, ring: Ring) -> None:
+        source = self.sources[ring.number]
+        source.received, source.dropped = ring.counts()
+        self._poll.unregister(ring.fileno())
+        ring.close()
