@@ -197,6 +197,18 @@ def conntrack(
     (look.forget if flush else look.connections)(lab, node, json)
 
 
+@app.command()
+def sockets(
+    lab: Lab,
+    node: Annotated[str | None, typer.Argument(metavar="NODE", autocompletion=_nodes)] = None,
+    json: Json = False,
+) -> None:
+    """Show the sockets of nodes: who listens, who talks to whom, and what TCP measures."""
+    from netlab.cli import look
+
+    look.sockets(lab, node, json)
+
+
 @app.command(
     "exec", context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False}
 )
@@ -548,6 +560,12 @@ def trace(
     respond: Annotated[
         bool, typer.Option("--respond", help="Answer in TO, where nobody listens on the port.")
     ] = False,
+    respond_port: Annotated[
+        int,
+        typer.Option(
+            metavar="PORT", min=0, max=65535, help="Answer on this one, where NAT changes it."
+        ),
+    ] = 0,
     wait: Annotated[
         float, typer.Option(metavar="SECONDS", min=0.0, help="How long to wait for an answer.")
     ] = 1.0,
@@ -556,6 +574,9 @@ def trace(
     ] = "",
     expect: Annotated[
         str, typer.Option(metavar="WORD", help="Exit with 1 where it does not end so.")
+    ] = "",
+    pcap: Annotated[
+        str, typer.Option(metavar="FILE", help="Write its frames there, as pcapng.")
     ] = "",
     brief: Annotated[bool, typer.Option("--brief", "-q", help="One line a node.")] = False,
     everything: Annotated[
@@ -576,7 +597,8 @@ def trace(
     words = Words(
         sender, target, tcp, udp, icmp, to, version, from_port, size, ttl, tos, df
     )
+    words_port = tcp or udp or 0
     detail: Literal["brief", "usual", "all"] = (
         "brief" if brief else "all" if everything else "usual"
     )
-    return work(lab, words, Options(respond, wait, backends, expect, "", detail, json))
+    return work(lab, words, Options(respond_port or (words_port if respond else 0), wait, backends, expect, pcap, detail, json))

@@ -1,4 +1,4 @@
-"""`netlab ls`, `netlab show` and `netlab conntrack`: what is up, by the journals and the kernel."""
+"""`netlab ls`, `show`, `conntrack` and `sockets`: what is up, by the journals and the kernel."""
 
 from __future__ import annotations
 
@@ -60,6 +60,16 @@ def connections(lab_or_file: str, node: str | None, json: bool) -> None:
     wanted, lost = _identities(lab, here, found, node)
     tracked = {node_of(ns): t for ns, t in here.machine.connections(wanted).items()}
     renderer(json).connections(lab, tracked, owners(found.inventory), lost)
+
+
+def sockets(lab_or_file: str, node: str | None, json: bool) -> None:
+    """Of one node, or of all."""
+    from netlab.lab.addresses import owners
+
+    lab, here, found = _read(lab_or_file)
+    wanted, lost = _identities(lab, here, found, node)
+    held = {node_of(ns): some for ns, some in here.machine.sockets(wanted).items()}
+    renderer(json).sockets(lab, held, owners(found.inventory), lost)
 
 
 def forget(lab_or_file: str, node: str | None, json: bool) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, TypeVar
+from contextlib import closing, contextmanager, suppress
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from netlab.errors import KernelRefused, MachineLacks
 from netlab.kernel import capabilities, enter, names
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from netlab.kernel.fresh import Stock
     from netlab.kernel.namespaces import Namespaces
     from netlab.kernel.port import Kernel
+    from netlab.kernel.sockets import Socket
     from netlab.kernel.supervisor.record import Record
     from netlab.kernel.values import HeldRule, Running
     from netlab.kernel.worker import Worker
@@ -68,10 +70,17 @@ class LinuxMachine:
             should_stop=should_stop,
             stock=self._stock,
         )
-        try:
+        with closing(kernel):
             yield kernel
-        finally:
-            kernel.close()
+
+    @contextmanager
+    def taker(self, lab: str) -> Iterator[Kernel]:
+        from netlab.kernel.taker import Taker
+
+        names.prepare_directory(self._netns, self._state)
+        taker = Taker(lab, state=self._state, netns=self._netns)
+        with closing(taker):
+            yield cast("Kernel", taker)  # the verbs that it has not, nobody asks it for
 
     def standing(self, inodes: Mapping[str, int]) -> frozenset[str]:
         if os.geteuid() != 0:  # who may not go there goes by the inode
@@ -100,6 +109,17 @@ class LinuxMachine:
         from netlab.kernel import conntrack
 
         return self._in_each(inodes, conntrack.forget)
+
+    def sockets(self, inodes: Mapping[str, int]) -> Mapping[str, Sequence[Socket]]:
+        from netlab.kernel import sockets
+
+        try:
+            return self._in_each(inodes, sockets.held)
+        except OSError as problem:
+            if problem.errno not in (errno.EPROTONOSUPPORT, errno.ENOENT):
+                raise
+            why = "the kernel does not tell of its sockets"
+            raise MachineLacks(why, hint="it takes CONFIG_INET_DIAG") from problem
 
     def _in_each(self, inodes: Mapping[str, int], act: Callable[[], T]) -> dict[str, T]:
         def acted(ns: str) -> T:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from netlab.kernel.connection import Tracked
+    from netlab.kernel.sockets import Socket
     from netlab.kernel.values import HeldRule, NextHop, Options, Running, VethEnd
 
 
@@ -164,6 +165,9 @@ class Machine(Protocol):
     def kernel(self, lab: str, should_stop: Callable[[], bool]) -> AbstractContextManager[Kernel]:
         """A kernel to build one lab with."""
 
+    def taker(self, lab: str) -> AbstractContextManager[Kernel]:
+        """One of which only what outlives namespaces is asked to go: it is loaded much sooner."""
+
     def foresee(self, namespaces: int) -> None:
         """So many will be asked for soon: what can be done ahead may begin."""
 
@@ -190,6 +194,9 @@ class Machine(Protocol):
 
     def forget_connections(self, inodes: Mapping[str, int]) -> Mapping[str, int]:
         """Empty their tables; how many connections were in each. Raises as ``connections``."""
+
+    def sockets(self, inodes: Mapping[str, int]) -> Mapping[str, Sequence[Socket]]:
+        """What programs have open in the namespaces. Raises as ``connections``."""
 
     def stands_in(self, inodes: Mapping[str, int]) -> str:
         """The namespace among these that this process is in, or ""."""

@@ -10,6 +10,7 @@ from netlab.errors import NetlabError, Problem
 
 if TYPE_CHECKING:
     from netlab.kernel.connection import Tracked
+    from netlab.kernel.sockets import Socket
     from netlab.kernel.values import HeldRule
     from netlab.lab.lifecycle import Done, Road
     from netlab.lab.portrait import Node, Portrait
@@ -100,6 +101,15 @@ class Renderer(Protocol):
         lost: Sequence[str],
     ) -> None:
         """By node; ``owners``: whose an address is; ``lost``: namespaces that are gone."""
+
+    def sockets(
+        self,
+        lab: str,
+        held: Mapping[str, Sequence[Socket]],
+        owners: Mapping[str, str],
+        lost: Sequence[str],
+    ) -> None:
+        """By node; ``owners``: nodes by address."""
 
     def forgotten(self, lab: str, counts: Mapping[str, int], lost: Sequence[str]) -> None:
         """How many connections of each node were."""

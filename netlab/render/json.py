@@ -13,6 +13,7 @@ from netlab.render.words import node_of, step_words
 
 if TYPE_CHECKING:
     from netlab.kernel.connection import Connection, Direction, End, Tracked
+    from netlab.kernel.sockets import Socket
     from netlab.kernel.values import HeldRule
     from netlab.lab.lifecycle import Done, Road
     from netlab.lab.portrait import Node, Portrait
@@ -100,6 +101,21 @@ class JsonRenderer:
                 "connections": [_connection(c, owners) for c in one.connections],
             }
             for node, one in tracked.items()
+        ]
+        self._put({"lab": lab, "lost": list(lost), "nodes": nodes})
+
+    def sockets(
+        self,
+        lab: str,
+        held: Mapping[str, Sequence[Socket]],
+        owners: Mapping[str, str],
+        lost: Sequence[str],
+    ) -> None:
+        from netlab.render.sockets import document
+
+        nodes = [
+            {"node": node, "sockets": [document(one, owners) for one in some]}
+            for node, some in held.items()
         ]
         self._put({"lab": lab, "lost": list(lost), "nodes": nodes})
 

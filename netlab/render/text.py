@@ -15,6 +15,7 @@ from netlab.render.words import age, because, count, duration, first_line, liste
 
 if TYPE_CHECKING:
     from netlab.kernel.connection import Tracked
+    from netlab.kernel.sockets import Socket
     from netlab.kernel.values import HeldRule
     from netlab.lab.lifecycle import Done, Road
     from netlab.lab.portrait import Interface, Node, Portrait, Process
@@ -183,6 +184,25 @@ class TextRenderer:
         if deaf:
             reason = "no nftables rule there looks at connections"
             self._wrapped("", f"nothing is tracked in {listed(deaf)}: {reason}", "dim")
+
+    def sockets(
+        self,
+        lab: str,
+        held: Mapping[str, Sequence[Socket]],
+        owners: Mapping[str, str],
+        lost: Sequence[str],
+    ) -> None:
+        from netlab.render.sockets import HEAD, row
+
+        self._lost(lost)
+        told = {node: some for node, some in held.items() if some}
+        for node, some in told.items():
+            self._say(f"{node}: {count(len(some), 'socket')}", "bold")
+            self._table(HEAD, [row(one, owners) for one in some])
+            self._say("")
+        silent = [node for node in held if node not in told]
+        if silent:
+            self._wrapped("", f"no socket in {listed(silent)}", "dim")
 
     def forgotten(self, lab: str, counts: Mapping[str, int], lost: Sequence[str]) -> None:
         self._lost(lost)
