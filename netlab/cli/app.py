@@ -602,3 +602,80 @@ def trace(
         "brief" if brief else "all" if everything else "usual"
     )
     return work(lab, words, Options(respond_port or (words_port if respond else 0), wait, backends, expect, pcap, detail, json))
+
+
+@app.command()
+def explain(
+    lab: Annotated[
+        str,
+        typer.Argument(
+            metavar="LAB",
+            help="A lab, by name or by its file; or a topology file, before it is up.",
+            autocompletion=_labs,
+            show_default=False,
+        ),
+    ],
+    sender: Annotated[
+        str, typer.Argument(metavar="FROM", autocompletion=_nodes, help="The node that sends.")
+    ],
+    target: Annotated[
+        str,
+        typer.Argument(metavar="TO", autocompletion=_nodes, help="A node, or an address."),
+    ],
+    tcp: Annotated[
+        int | None, typer.Option(metavar="PORT", min=1, max=65535, help="Connect to that port.")
+    ] = None,
+    udp: Annotated[
+        int | None, typer.Option(metavar="PORT", min=1, max=65535, help="Send to that port.")
+    ] = None,
+    icmp: Annotated[bool, typer.Option("--icmp", help="An echo request; the usual.")] = False,
+    to: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Send to this address instead of TO's own.")
+    ] = "",
+    ipv6: Annotated[bool, typer.Option("--ipv6", "-6", help="Use IPv6.")] = False,
+    ipv4: Annotated[bool, typer.Option("--ipv4", "-4", help="Use IPv4.")] = False,
+    from_port: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="Send from that port.")
+    ] = 0,
+    size: Annotated[
+        int, typer.Option(metavar="BYTES", help="Of the whole IP packet, its headers included.")
+    ] = 0,
+    ttl: Annotated[
+        int, typer.Option(metavar="N", min=0, max=255, help="Time to live, or hop limit.")
+    ] = 0,
+    tos: Annotated[
+        int, typer.Option(metavar="N", min=0, max=255, help="The TOS byte, or traffic class.")
+    ] = 0,
+    df: Annotated[
+        bool | None,
+        typer.Option("--df/--no-df", help="Forbid or allow fragments; else as the kernel does."),
+    ] = None,
+    planned: Annotated[
+        bool, typer.Option("--planned", help="What the file says, even where the lab is up.")
+    ] = False,
+    expect: Annotated[
+        str, typer.Option(metavar="WORD", help="Exit with 1 where it would not end so.")
+    ] = "",
+    brief: Annotated[bool, typer.Option("--brief", "-q", help="One line a node.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--everything", "-v", help="Every hook and every rule.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Foretell a packet's way through the lab, from what its nodes hold; nothing is sent."""
+    from netlab.cli.explain import Options
+    from netlab.cli.explain import explain as work
+    from netlab.trace.request import Words
+
+    if ipv4 and ipv6:
+        raise UsageError("-4 or -6, not both")
+    if brief and everything:
+        raise UsageError("-q or -v, not both")
+    version = 4 if ipv4 else 6 if ipv6 else 0
+    words = Words(
+        sender, target, tcp, udp, icmp, to, version, from_port, size, ttl, tos, df
+    )
+    detail: Literal["brief", "usual", "all"] = (
+        "brief" if brief else "all" if everything else "usual"
+    )
+    return work(lab, words, Options(planned, expect, detail, json))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from netlab.firewall.syntax import Table
+from netlab.firewall.syntax import Script, Table
 
 ETHERNET, LOOPBACK, NONE = 1, 772, 65534
 """Types of devices (linux/if_arp.h)."""
@@ -181,6 +181,8 @@ class HeldTables(NamedTuple):
     trees: tuple[Table, ...] = ()
     rules: Mapping[tuple[str, str, str], tuple[tuple[int, str], ...]] = {}
     """By family, table and name of a chain, each rule's handle and ``file:line``."""
+    script: Script | None = None
+    """In place of all that, what will be given to the kernel."""
 
 
 class Holding(NamedTuple):
@@ -192,8 +194,11 @@ class Holding(NamedTuple):
     policies: tuple[HeldPolicy, ...] = ()
     neighbours: tuple[HeldNeighbour, ...] = ()
     forwarding: tuple[HeldForwarding, ...] = ()
-    listeners: tuple[Listener, ...] | None = ()
-    """None where it is not known who waits."""
+    listeners: tuple[Listener, ...] = ()
+    unheard: bool = False
+    """Whether others may wait, of whom nothing is known."""
     switches: Mapping[str, str] = {}
     """By full name, those that are not of one device."""
     tables: HeldTables = HeldTables()
+    release: str = ""
+    """Of the kernel: ``6.18.5``."""

@@ -35,11 +35,11 @@ def change(before: str, after: str) -> None:
     links = _Links()
     try:
         if before:
-            batch = swap(_script(before), _script(after), links)
+            batch = swap(script_of(before), script_of(after), links)
         else:
             batch = ready.batch(*_written(after), links)
     except Uncovered as failure:
-        _by_library(_script(before), _script(after), failure)
+        _by_library(script_of(before), script_of(after), failure)
         return
     with _socket() as sock:
         try:
@@ -50,13 +50,13 @@ def change(before: str, after: str) -> None:
 
 def text(before: str, after: str) -> str:
     """What nft(8) would have to be given."""
-    old, new = _script(before), _script(after)
+    old, new = script_of(before), script_of(after)
     return show(text_of(old, new, list(dict.fromkeys([*tables(old), *tables(new)])))) + "\n"
 
 
 def listed(spec: str) -> list[HeldRule]:
     """All rules of the node. Raises OSError."""
-    script, links = _script(spec), _Links()
+    script, links = script_of(spec), _Links()
     places: Mapping[tuple[str, str, str], list[Place]] = {}
     with suppress(Uncovered):  # libnftables took it, whose order of rules is its own
         places = rule_places(script, links)
@@ -84,7 +84,7 @@ def _nth(
     return f"{known[number].file}:{known[number].line}" if number < len(known) else ""
 
 
-def _script(spec: str) -> Script:
+def script_of(spec: str) -> Script:
     """What was read and checked before."""
     return ready.script(*_written(spec)) if spec else Script(())
 

@@ -7,6 +7,7 @@ in the namespace that the calling thread stands in.
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import struct
 from collections.abc import Iterator, Mapping
@@ -117,8 +118,10 @@ def read(spec: str) -> Holding:
             tuple(_neighbours(sock, names)),
             tuple(_forwarding(sock, names)) if switched else (),
             tuple(_listeners(names)),
+            False,
             _switches(),
             _tables(spec, {name: index for index, name in names.items()}),
+            os.uname().release,
         )
 
 

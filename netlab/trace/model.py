@@ -61,6 +61,7 @@ class Disposition(StrEnum):
     UNREAD = "unread"
     LEFT = "left"
     LOST = "lost"
+    UNKNOWN = "unknown"
 
 
 MEANING: dict[Disposition, str] = {
@@ -84,6 +85,7 @@ MEANING: dict[Disposition, str] = {
     Disposition.UNREAD: "it reached a program or a device that does not read",
     Disposition.LEFT: "it left the lab by a device of which the other end is elsewhere",
     Disposition.LOST: "it vanished, and nothing that could be seen says why",
+    Disposition.UNKNOWN: "it hangs on what cannot be known beforehand (of predictions only)",
 }
 """Of each disposition, in one sentence that goes on from "the packet …"."""
 

@@ -107,6 +107,17 @@ def explain(evidence: Evidence) -> tuple[Disposition, Cause | None]:
     return Disposition.LOST, None
 
 
+def by_name(name: str, evidence: Evidence) -> Cause | None:
+    """A cause that is known by its name; the clues that hold are told, none has to."""
+    entry = next((entry for entry in CAUSES if entry.name == name), None)
+    if entry is None:
+        return None
+    words = _words(evidence)
+    found = tuple(told for clue in entry.clues if (told := clue(evidence)))
+    sentence, advice = entry.sentence.format_map(words), entry.advice.format_map(words)
+    return Cause(name, sentence, advice, evidence=found)
+
+
 def holds(entry: Entry, evidence: Evidence) -> tuple[str, ...]:
     """What its clues say; () where one of them does not hold."""
     found = []

@@ -21,7 +21,7 @@ from netlab.kernel.holding import (
     Listener,
 )
 from netlab.model.words import IP
-from netlab.trace.explain.ruleset import Ruleset, of_tables
+from netlab.trace.explain.ruleset import Ruleset, of_script, of_tables
 from netlab.trace.explain.scene import Nic
 from netlab.trace.terrain import Terrain
 
@@ -75,6 +75,8 @@ class NodeState:
     def ruleset(self) -> Ruleset:
         numbers = {link.name: link.number for link in self.holding.links}
         tables = self.holding.tables
+        if tables.script is not None:
+            return of_script(tables.script, numbers)
         return of_tables(tables.trees, tables.rules, numbers)
 
     # addresses
@@ -140,8 +142,6 @@ class NodeState:
 
     def listener(self, protocol: str, address: IP, port: int, device: str) -> Listener | None:
         """Who takes it; raises LookupError where that is not known."""
-        if self.holding.listeners is None:
-            raise LookupError
         for one in self.holding.listeners:
             here = ip_address(one.address)
             fits = here == address or (
@@ -150,6 +150,8 @@ class NodeState:
             waits = one.protocol == protocol and one.port == port
             if waits and fits and one.device in ("", device):
                 return one
+        if self.holding.unheard:
+            raise LookupError
         return None
 
 
