@@ -284,13 +284,23 @@ def doctor(
 
 
 @app.command()
-def schema() -> None:
+def schema(
+    of: Annotated[
+        Literal["topology", "trace"],
+        typer.Argument(metavar="WHAT", help="`topology`, or `trace`: what a trace says in JSON."),
+    ] = "topology",
+) -> None:
     """Print the JSON Schema of the topology language."""
     import json
 
     from netlab.cli.work import catalogs
     from netlab.model.schema import schema as whole
 
+    if of == "trace":
+        from netlab.trace.model import schema as of_trace
+
+        typer.echo(json.dumps(of_trace(), indent=2, ensure_ascii=False))
+        return
     found = catalogs()
     document = whole(
         {name: kind.settings for name, kind in found.nodes.items()},
@@ -597,11 +607,11 @@ def trace(
     words = Words(
         sender, target, tcp, udp, icmp, to, version, from_port, size, ttl, tos, df
     )
-    words_port = tcp or udp or 0
     detail: Literal["brief", "usual", "all"] = (
         "brief" if brief else "all" if everything else "usual"
     )
-    return work(lab, words, Options(respond_port or (words_port if respond else 0), wait, backends, expect, pcap, detail, json))
+    answers = respond_port or ((tcp or udp or 0) if respond else 0)
+    return work(lab, words, Options(answers, wait, backends, expect, pcap, detail, json))
 
 
 @app.command()

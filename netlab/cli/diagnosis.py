@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 from netlab.errors import MachineLacks
 from netlab.render.base import Feature
@@ -20,6 +21,7 @@ def diagnose(file: str | None) -> tuple[str, list[Feature], int]:
         for f in probe()
         if file is None or f.name in needed
     ]
+    features += _watchers() if file is None else []
     missing = [f for f in features if f.name in needed and not f.present]
     name = os.uname()
     return (
@@ -27,6 +29,19 @@ def diagnose(file: str | None) -> tuple[str, list[Feature], int]:
         features,
         (MachineLacks.exit_code if missing else 0),
     )
+
+
+def _watchers() -> Iterator[Feature]:
+    """Who can watch a traced packet here, and how much that is together."""
+    from netlab.trace.backends import catalog, obstacles, tier
+
+    found = obstacles()
+    for name, backend in catalog().items():
+        told = found[name]
+        yield Feature(f"trace: {name}", backend.about, not told, backend.option, told)
+    able = {name for name, told in found.items() if not told}
+    letter, words = tier(able)
+    yield Feature("trace", f"tier {letter}: {words}", bool(able), "root")
 
 
 def _needs(file: str) -> set[str]:

@@ -13,6 +13,8 @@ from netlab.errors import LabNotFound, UsageError
 if TYPE_CHECKING:
     from netlab.render.journey import Detail
     from netlab.trace.backends.base import Backend
+    from netlab.trace.model import Trace
+    from netlab.trace.record import Record
     from netlab.trace.request import Words
     from netlab.trace.terrain import Terrain
 
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
 class Options:
     """How it is watched and told."""
 
-    respond: bool = False
+    respond: int = 0
+    """The port that is answered on in the target; 0 for none."""
     patience: float = 1.0
     backends: str = ""
     expect: str = ""
@@ -48,11 +51,28 @@ def trace(lab_or_file: str, words: Words, options: Options) -> int:
         record = observe(terrain, request, visits, backends, _say)
     record = replace(record, gaps=(*gaps, *record.gaps))
     found = conclude(record)
+    if options.pcap:
+        _write(options.pcap, record, found)
     renderer(options.json).traced(found, options.detail, record.sightings)
     if options.expect and not meets(found, options.expect):
         print(f"expected {options.expect}, it was {found.disposition}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
+
+
+def _write(path: str, record: Record, found: Trace) -> None:
+    from netlab.render.journey import comments
+    from netlab.trace.recorded import file_of
+
+    if not record.watched("taps"):
+        why = dict(record.backends).get("taps", "it was not chosen")
+        raise UsageError(f"--pcap needs the backend taps, which sees frames: {why}")
+    data = file_of(record, comments(found))
+    try:
+        with open(path, "wb") as file:
+            file.write(data)
+    except OSError as problem:
+        raise UsageError(f"--pcap {path}: {problem.strerror}") from problem
 
 
 def chosen(names: str) -> Mapping[str, Backend]:

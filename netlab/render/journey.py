@@ -163,6 +163,8 @@ def _rx(step: Any, detail: Detail) -> Iterator[Line]:
 
 def _tx(step: Any, detail: Detail) -> Iterator[Line]:
     size = f"  {step.packet.length} bytes" if step.packet and step.packet.length else ""
+    if step.packet and step.packet.within:
+        size += f" in {step.packet.within.partition(' ')[0]}"
     more = f"  {_packet(step.packet)}" if detail == "all" and step.packet else ""
     yield _row("out", f"{step.device}{size}{more}", _at(step.time))
 
@@ -206,18 +208,29 @@ def _rule(rule: m.Rule) -> Line:
 def _conntrack(step: Any, detail: Detail) -> Iterator[Line]:
     more = f"  {step.direction}" if step.direction else ""
     status = f"  ({', '.join(step.status)})" if step.status else ""
-    tuples = f"  {step.original}" if step.original else ""
+    tuples = f"  {step.original}, answers {step.reply}" if step.original else ""
     number = f"  #{step.id}" if detail == "all" and step.id else ""
     yield _row("conntrack", f"{step.state}{more}{status}{tuples}{number}")
 
 
 def _nat(step: Any, detail: Detail) -> Iterator[Line]:
-    words = ", ".join(
-        f"{c.field.replace('_', ' ')} {c.before} → {c.after}" for c in step.changes
-    )
-    by = f"  by {step.rule.text}" if step.rule else "  by the connection's entry"
+    by = "" if step.rule else "  by the connection's entry"
     place = short(step.rule.place) if step.rule else ""
-    yield _row("nat", f"{words}{by}", place)
+    yield _row("nat", ", ".join(_changes(step.changes)) + by, place)
+
+
+def _changes(changes: Sequence[m.Change]) -> Iterator[str]:
+    """``destination 10.1.0.1:8080 → 10.2.0.2:80``: address and port together."""
+    found: dict[str, m.Change] = {c.field: c for c in changes}
+    for name in ("source", "destination"):
+        address, port = found.get(name), found.get(f"{name}_port")
+        if address and port:
+            before = _end(address.before, int(port.before))
+            yield f"{name} {before} → {_end(address.after, int(port.after))}"
+        elif address or port:
+            one = address or port
+            assert one is not None
+            yield f"{one.field.replace('_', ' ')} {one.before} → {one.after}"
 
 
 def _route(step: Any, detail: Detail) -> Iterator[Line]:
@@ -298,6 +311,31 @@ def _packet(packet: m.Packet) -> str:
     return f"{head} ttl {packet.ttl}{fragment}{within}"
 
 
+Mark: TypeAlias = tuple[str, str, str, float]
+"""Of a frame: its node, ``rx`` or ``tx``, its device, and microseconds since the first."""
+
+
+def comments(trace: m.Trace) -> dict[Mark, list[str]]:
+    """For a capture: what happened to each frame, and after it until the next one."""
+    found: dict[Mark, list[str]] = {}
+    for leg in trace.legs:
+        for place, hop in enumerate(leg.hops, 1):
+            told: list[str] = []
+            first = True
+            for step in hop.steps:
+                if isinstance(step, m.Rx | m.Tx) and step.time is not None:
+                    before = told if first else []
+                    told = found.setdefault((hop.node, step.kind, step.device, step.time), [])
+                    told += [f"{leg.kind}, hop {place} of {len(leg.hops)}: {hop.node}", *before]
+                    first = False
+                else:
+                    told += [
+                        " ".join(text.replace("\t", " ").split())
+                        for text, _ in _STEPS[step.kind](step, "usual")
+                    ]
+    return found
+
+
 def events(seen: Sequence[Sighting]) -> Iterator[Line]:
     """All that was seen: frames by their times, what chains told in its order."""
     yield "", ""
@@ -325,9 +363,8 @@ def _why(trace: m.Trace) -> Iterator[Line]:
     if cause is None:
         return
     yield "", ""
-    yield _row("why", f"{cause.name}: {cause.sentence}", short(cause.place))
-    for words in cause.evidence:
-        yield _row("", f"– {words}")[0], "dim"
+    for place, words in enumerate((cause.name, *cause.evidence)):
+        yield _row("" if place else "why", f"– {words}" if place else words)[0], ""
     if cause.advice:
         yield _row("fix", cause.advice)
 

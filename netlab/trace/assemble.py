@@ -26,6 +26,7 @@ from netlab.trace.model import (
     Tunnelled,
     Tx,
 )
+from netlab.trace.sighting import Sighting
 from netlab.trace.terrain import Terrain
 
 IP = ("inet", "ip", "ip6")
@@ -66,6 +67,10 @@ class Builder:
         self._zero = zero
         self._open: list[_Open] = []
         self.packet: Packet | None = None
+        self._outer: Packet | None = None
+        """What is around it: the same where nothing is."""
+        self._hidden: list[tuple[int, Hook]] = []
+        """Hooks that a bridged frame passed, and how many steps there were before them."""
         self._conntrack: tuple[object, ...] = ()
         self._pending: Route | None = None
         """A route whose next hop has not been told yet."""
@@ -120,7 +125,6 @@ class Builder:
             self.freed = Dropped("", sighting.name, sighting.function, time)
             return
         if sighting.point == "rx":
-            self._mac = packet.destination_mac if packet else ""
             self._unwrapped(frame)
             self._came(sighting.device)
             self.steps.append(Rx(sighting.device, packet, sighting.to or "host", time))
@@ -129,7 +133,8 @@ class Builder:
             self._unnoticed(packet)
             self._leaves(sighting.device, packet)
             self.steps.append(Tx(sighting.device, packet, time))
-        self.packet = packet
+        self.packet, self._outer = packet, frame.outer
+        self._mac = packet.destination_mac if packet else ""
         self.stage, self.device = sighting.point, sighting.device
 
     def _burst(self, messages: Sequence[Seen]) -> None:
@@ -156,12 +161,12 @@ class Builder:
             self._unwrapped(first)
             self._came(sighting.device)
             self.steps.append(Rx(sighting.device, first.packet))
-        if layer == "ip" and not self._bridging:
-            if hook in ("input", "forward"):
-                self._decide(first.packet, self._in)
-            elif hook == "output":
-                self._wrapped(first)
-                self._decide(first.outer, "")
+        if layer == "ip" and hook == "output":
+            self._bridging = False
+            self._wrapped(first)
+            self._decide(first.outer, "")
+        elif layer == "ip" and not self._bridging and hook in ("input", "forward"):
+            self._decide(first.outer, self._in)
         if layer == "bridge" and hook == "input":
             self._bridging = False
         if layer == "netdev":
@@ -187,13 +192,14 @@ class Builder:
 
     def _put(self, hook: _Open) -> None:
         """In the order in which they were entered; of bridges and devices only what has chains."""
-        if not hook.chains and (hook.layer != "ip" or hook.bridged):
-            return
         step = Hook(
             cast(Hooks, hook.hook), hook.layer, tuple(hook.chains), hook.device, hook.bridged,
             hook.packet,
         )  # fmt: skip
-        self.steps.insert(hook.at, step)
+        if hook.chains or (hook.layer == "ip" and not hook.bridged):
+            self.steps.insert(hook.at, step)
+        elif hook.layer == "ip":
+            self._hidden.append((hook.at, replace(step, bridged=False)))
 
     def _close_same(self, layer: str) -> None:
         if any(o.layer == layer for o in self._open):
@@ -238,18 +244,26 @@ class Builder:
         state = (sighting.ct_state, sighting.ct_direction, sighting.ct_id)
         if sighting.ct_state and state != self._conntrack:
             self._conntrack = state
-            self.steps.append(
-                Conntrack(
-                    sighting.ct_state, sighting.ct_direction, sighting.ct_id,
-                    tuple(word for bit, word in STATUS if sighting.ct_status & bit),
-                )
-            )  # fmt: skip
+            self.steps.append(self._tracked(sighting, packet))
         before = self.packet
         if before is not None and before.within == packet.within:
             changes = tuple(changed(before, packet))
             if changes:
                 self._translated(changes)
-        self.packet = packet
+        self.packet, self._outer = packet, first.outer
+
+    def _tracked(self, sighting: Sighting, packet: Packet) -> Conntrack:
+        flows = {flow_words(p) for p in (self.packet, packet) if p is not None}
+        found = (c for c in self._facts.connections if not flows.isdisjoint((c.original, c.reply)))
+        known = next(found, None)
+        return Conntrack(
+            sighting.ct_state,
+            sighting.ct_direction,
+            sighting.ct_id,
+            tuple(word for bit, word in STATUS if sighting.ct_status & bit),
+            known.original if known else "",
+            known.reply if known else "",
+        )
 
     def _translated(self, changes: tuple[Change, ...]) -> None:
         here = self._open[-1] if self._open else None
@@ -280,10 +294,19 @@ class Builder:
         return isinstance(last, Rx) and last.device == device
 
     def _came(self, device: str) -> None:
+        if self._in and self._terrain.bridge_of(self._visit.node, self._in) == device:
+            self._rises(device)
         self._in = device
         self._bridging = bool(self._terrain.bridge_of(self._visit.node, device))
         if self._bridging:
             self._switched = False
+
+    def _rises(self, bridge: str) -> None:
+        """From a bridge's port to the node's own IP, which passed its first hook in the bridge."""
+        for place, (at, hook) in enumerate(self._hidden):
+            self.steps.insert(at + place, hook)
+        self._hidden = []
+        self.steps.append(Switched(bridge, self._mac, (), local=True))
 
     def _leaves(self, device: str, packet: Packet | None) -> None:
         """What is decided between the last hook and the device."""
@@ -296,9 +319,12 @@ class Builder:
 
     def _choice(self, bridge: str, mac: str) -> Switched:
         entries = [e for e in self._facts.fdb if e.mac == mac and e.bridge == bridge]
-        ports = tuple(
-            d for d in self._visit.exits if self._terrain.bridge_of(self._visit.node, d) == bridge
+        left = dict.fromkeys(
+            s.sighting.device if s.sighting.point == "tx" else s.sighting.to_device
+            for s in self._visit.seen
+            if s.sighting.point == "tx" or (s.is_own and s.hook == "egress")
         )
+        ports = tuple(d for d in left if self._terrain.bridge_of(self._visit.node, d) == bridge)
         return Switched(bridge, mac, ports, known=bool(entries) or len(ports) == 1)
 
     def _neighbour(self, device: str) -> None:
@@ -337,7 +363,7 @@ class Builder:
             dropped = Dropped(dropped_words(chain, rule))
             self.steps.append(replace(self.freed, words=dropped.words) if self.freed else dropped)
         elif self.stage == "prerouting" and not self._bridging:
-            self._decide(self.packet, self._in)
+            self._decide(self._outer, self._in)
         elif self.stage == "postrouting" and self.route is not None and not self._bridging:
             self._neighbour(self.route.device)
 
@@ -373,6 +399,18 @@ def _items(seen: Sequence[Seen]) -> Iterator[Seen | list[Seen]]:
         else:
             told.append(one)
     yield from (b.messages for b in bursts(told))
+
+
+def flow_words(packet: Packet) -> str:
+    """As a connection is told: ``10.1.0.2:50106 → 203.0.113.1:8080``."""
+    source = end_words(packet.source, packet.source_port)
+    return f"{source} → {end_words(packet.destination, packet.destination_port)}"
+
+
+def end_words(address: str, port: int) -> str:
+    if not port:
+        return address
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def changed(before: Packet, after: Packet) -> Iterator[Change]:

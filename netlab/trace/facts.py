@@ -61,6 +61,18 @@ class FdbFact:
 
 
 @dataclass(frozen=True)
+class ConnectionFact:
+    """A connection of the probe, as it is tracked."""
+
+    original: str
+    """``10.1.0.2:50106 → 203.0.113.1:8080``; of an echo the two addresses."""
+    reply: str
+    state: str = ""
+    """Of TCP: ``SYN_SENT``."""
+    status: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ChainFact:
     """A chain of nftables, with all its rules."""
 
@@ -114,6 +126,9 @@ class Facts:
     """The ports of the probe's protocol that programs wait on; only of who may answer."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """By how much counters grew while the probe was on its way: ``TcpExt.IPReversePathFilter``."""
+
+    connections: tuple[ConnectionFact, ...] = ()
+    """Those that the probe belongs to."""
 
     def route(self, ask: Ask) -> Route | None:
         return next((route for asked, route in self.routes if asked == ask), None)

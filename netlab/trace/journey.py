@@ -23,7 +23,7 @@ from netlab.kernel.wire import open_socket
 from netlab.trace.backends.base import Backend, CannotWatch, Scene, Watch
 from netlab.trace.conclude import conclude, ends, questions
 from netlab.trace.cookie import way_of
-from netlab.trace.facts import Ask, Facts
+from netlab.trace.facts import Ask, ConnectionFact, Facts
 from netlab.trace.headers import parse
 from netlab.trace.inquire import facts_of
 from netlab.trace.model import Probe, Trace
@@ -45,6 +45,8 @@ NEIGHBOUR = 3.3
 """Seconds until the kernel gives a neighbour up: three questions, a second apart (arp(7))."""
 QUIET = 0.03
 """Seconds without a sighting after which a packet that was dropped has no more to tell."""
+AFTERWARDS = frozenset({"count", "connection"})
+"""Points of what is only looked up in the end."""
 SO_TIMESTAMPNS = 35
 ROUNDS = 4
 """How often one asks on."""
@@ -57,7 +59,8 @@ class Request:
     """What is asked for."""
 
     probe: Probe
-    respond: bool = False
+    respond: int = 0
+    """The port that is answered on in the target; 0 for none."""
     patience: float = PATIENCE
     by_hand: bool = False
     """A SYN written by hand instead of connect()."""
@@ -128,10 +131,11 @@ def _sender(terrain: Terrain, request: Request, visits: Visits) -> Sender:
 def _responder(terrain: Terrain, request: Request, visits: Visits) -> Responder | None:
     """None where a program of the node answers already."""
     probe = request.probe
-    if not request.respond or not probe.target or probe.protocol == "icmp":
+    port = request.respond
+    if not port or not probe.target or probe.protocol == "icmp":
         return None
     try:
-        return visits.at(terrain.spots[probe.target].ns, lambda: open_responder(probe, probe.port))
+        return visits.at(terrain.spots[probe.target].ns, lambda: open_responder(probe, port))
     except OSError:
         return None
 
@@ -207,13 +211,14 @@ class _Watching:
                 if self._responder is not None:
                     self._responder.answer()
                 self._take([s for watch in self._watches for s in watch.read()])
-        self._take([s for watch in self._watches for s in watch.end()])
+        for watch in self._watches:
+            self._take(watch.end(self._sightings))
         return self._sightings
 
     def _take(self, some: Sequence[Sighting]) -> None:
         self._sightings += some
         for sighting in some:
-            if sighting.point != "count":
+            if sighting.point not in AFTERWARDS:
                 self._last = time.monotonic()
             if sighting.point in ("rule", "policy") and sighting.verdict == "drop":
                 self._is_dropped = True
@@ -237,7 +242,8 @@ class _Watching:
 
     def _neighbour(self) -> str:
         """Whom a node asks for just now: ``10.0.0.9, a neighbour of gw``."""
-        nodes = list(dict.fromkeys(s.node for s in reversed(self._sightings) if s.point != "count"))
+        backwards = (s for s in reversed(self._sightings) if s.point not in AFTERWARDS)
+        nodes = list(dict.fromkeys(s.node for s in backwards))
         for node in nodes[:3] or [self._probe.sender]:
             asked = self._scene.visits.at(self._scene.nodes[node], _incomplete)
             if asked:
@@ -288,6 +294,14 @@ def _asked(
         if sighting.point == "count":
             counts.setdefault(sighting.node, {})[sighting.name] = sighting.count
     return {
-        found.node: replace(found, counts=counts.get(found.node, {}))
+        found.node: replace(
+            found,
+            counts=counts.get(found.node, {}),
+            connections=tuple(
+                ConnectionFact(s.original, s.reply, s.ct_state, tuple(s.name.split()))
+                for s in record.sightings
+                if s.point == "connection" and s.node == found.node
+            ),
+        )
         for found in visits.each(acts).values()
     }

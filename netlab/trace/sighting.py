@@ -14,7 +14,7 @@ class Sighting:
     by: str
     """The backend."""
     point: str
-    """``rx``, ``tx`` of a device; ``rule``, ``policy``, ``return`` of a chain; ``count``."""
+    """``rx``, ``tx`` of a device; ``rule``, ``policy``, ``return`` of a chain; ``count``, …"""
     device: str = ""
     """Where it came, or was on; of a chain, the incoming one."""
     to_device: str = ""
@@ -47,6 +47,9 @@ class Sighting:
     """Of a counter: ``TcpExt.IPReversePathFilter``; of a packet that was freed, the reason."""
     function: str = ""
     """Where in the kernel it was freed: ``nft_do_chain+0x3e8/0x620``."""
+    original: str = ""
+    """Of a ``connection``: its first direction, ``10.1.0.2:50106 → 203.0.113.1:8080``."""
+    reply: str = ""
     count: int = 0
     """By how much it grew."""
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+
+from netlab.kernel import libc
 from netlab.registry import discover
 from netlab.trace.backends.base import Backend
 
@@ -10,3 +13,37 @@ def catalog() -> dict[str, Backend]:
     """By name, as ``--backends`` knows them: the file's name with ``-`` for ``_``."""
     found = discover(__name__, __path__, "backend", Backend)
     return {name.replace("_", "-"): backend for name, backend in found.items()}
+
+
+def obstacles() -> dict[str, str]:
+    """Why each cannot run here; "" for those that can. Asked in a namespace that ends with it."""
+    found: dict[str, str] = {}
+
+    def ask() -> None:
+        try:
+            libc.unshare(libc.CLONE_NEWNET)
+        except OSError as problem:
+            said = f"no network namespaces: {problem.strerror}"
+            found.update(dict.fromkeys(catalog(), said))
+            return
+        found.update({name: backend.obstacle() for name, backend in catalog().items()})
+
+    thread = threading.Thread(target=ask, name="obstacles")
+    thread.start()
+    thread.join()
+    return found
+
+
+TIERS: tuple[tuple[str, frozenset[str], str], ...] = (
+    ("A", frozenset({"bpf", "nft-trace", "taps"}), "the kernel's own reasons, rules, frames"),
+    ("C", frozenset({"nft-trace", "taps"}), "rules and frames; reasons are concluded"),
+    ("C", frozenset({"nft-trace"}), "rules, without times and frames"),
+    ("C", frozenset({"taps"}), "frames, without rules"),
+    ("D", frozenset(), "nobody can watch: `netlab explain` foretells, and sends nothing"),
+)
+"""By who can watch: how much a trace sees; the first that holds."""
+
+
+def tier(able: set[str]) -> tuple[str, str]:
+    """Its letter, and what it means."""
+    return next((letter, words) for letter, needs, words in TIERS if needs <= able)

@@ -39,8 +39,8 @@ class Watch(Protocol):
     def read(self) -> list[Sighting]:
         """What has come up to now, in order; does not wait."""
 
-    def end(self) -> list[Sighting]:
-        """What is only known afterwards."""
+    def end(self, seen: Sequence[Sighting]) -> list[Sighting]:
+        """What is only known afterwards; ``seen`` by all, up to now."""
 
     def gaps(self) -> list[str]:
         """What it knows to have missed, in sentences."""

@@ -111,7 +111,7 @@ class Watching:
             return self.reasons.get(number, str(number)).removeprefix(REASON)
         return ""
 
-    def end(self) -> list[Sighting]:
+    def end(self, seen: Sequence[Sighting]) -> list[Sighting]:
         return self.read()
 
     def gaps(self) -> list[str]:

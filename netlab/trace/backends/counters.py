@@ -114,7 +114,7 @@ class Counting:
     def read(self) -> list[Sighting]:
         return []
 
-    def end(self) -> list[Sighting]:
+    def end(self, seen: Sequence[Sighting]) -> list[Sighting]:
         after = self.visits.each(dict.fromkeys(self.before, counts))
         return [
             Sighting(node, "counters", "count", name=name, count=value - was)

@@ -223,7 +223,7 @@ class Listening:
                 if kind == TRACE:
                     yield decode(body, ear.node, ear.names)
 
-    def end(self) -> list[Sighting]:
+    def end(self, seen: Sequence[Sighting]) -> list[Sighting]:
         return self.read()
 
     def gaps(self) -> list[str]:

@@ -142,7 +142,7 @@ class Tapping:
             # a frame that came before the kernel kept time is given the time of this very call
             yield decode(tap.node, data, stamp if stamp < began else 0, address)
 
-    def end(self) -> list[Sighting]:
+    def end(self, seen: Sequence[Sighting]) -> list[Sighting]:
         for tap in self.taps.values():
             said = tap.socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8)
             dropped = struct.unpack("=II", said)[1]
