@@ -45,6 +45,10 @@ def counted(*counters: str) -> Clue:
     return lambda e: e.grew(*counters)
 
 
+def error_lost(e: Evidence) -> str:
+    return f"the ICMP error ended at {e.error_lost}" if e.error_lost else ""
+
+
 def result(*codes: str) -> Clue:
     def clue(e: Evidence) -> str:
         return f"the program was told {e.probe.result}" if e.probe.result in codes else ""
@@ -164,6 +168,15 @@ def answered_by_reset(e: Evidence) -> str:
 
 def unanswered(e: Evidence) -> str:
     return "" if e.answered or e.error else "no answer was sent"
+
+
+def from_another_address(e: Evidence) -> str:
+    """An answer that came back to the sender, which knows of no connection with whom it is from."""
+    if e.leg != "reply" or not e.arrived or e.node != e.probe.sender:
+        return ""
+    asked = plain(e.probe.destination)
+    group = ip_address(asked).is_multicast or e.probe.result in ("connected", "answered")
+    return "" if group or e.source == asked else f"the probe had been sent to {asked}"
 
 
 def not_heard(e: Evidence) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from netlab.trace.assemble import Builder
+from netlab.trace.clues import from_another_address
 from netlab.trace.evidence import Evidence
 from netlab.trace.facts import Ask, Facts
 from netlab.trace.follow import Trail, follow
@@ -131,8 +132,8 @@ class _Scene:
     def _ended(self, told: Told, evidence: Evidence) -> tuple[Disposition, Cause | None]:
         if not self._has_arrived(told):
             return explain(evidence)
-        goal = self._probe.sender
-        if told.trail.way == "error" or (told.trail.way == "reply" and told.node == goal):
+        at_goal = told.trail.way == "reply" and told.node == self._probe.sender
+        if told.trail.way == "error" or (at_goal and not from_another_address(evidence)):
             return Disposition.DELIVERED, None
         disposition, cause = explain(evidence)
         return (disposition, cause) if cause else (Disposition.DELIVERED, None)
@@ -183,6 +184,7 @@ class _Scene:
             beyond_device=peer_device,
             error=_icmp(error.first_packet) if error else "",
             error_maker=error.trail.visits[0].node if error else "",
+            error_lost=error.node if error and not self._has_arrived(error) else "",
             answered=reply is not None,
             forward_way=forward.nodes if forward else (),
             hooks_seen=self._record.watched("nft-trace"),

@@ -46,6 +46,8 @@ class Evidence:
     """The ICMP error that came of it: ``icmp 3/1``; "" for none."""
     error_maker: str = ""
     """The node that made it."""
+    error_lost: str = ""
+    """The node where it ended, if it did not come to whom it was sent to."""
     answered: bool = False
     """Whether there was any reply at all, wherever it ended."""
     forward_way: tuple[str, ...] = ()

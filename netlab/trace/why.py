@@ -34,11 +34,13 @@ from netlab.trace.clues import (
     dropped_by_rule,
     either,
     elsewhere,
+    error_lost,
     every,
     exceeds_mtu,
     filters_sources,
     for_another_mac,
     forwards_nothing,
+    from_another_address,
     goes_in_circles,
     is_fragment,
     isolated_ports,
@@ -155,6 +157,8 @@ def _words(e: Evidence) -> Mapping[str, str]:
         "prefix": route.prefix if route else "",
         "via": e.next_hop,
         "mtu": str(mtu_of(e)),
+        "error_lost": e.error_lost,
+        "asked": e.probe.destination,
         "sender": e.probe.sender,
         "target": e.probe.target or e.probe.destination,
         "what": {"reply": "the answer", "error": "the ICMP error"}.get(e.leg, "the packet"),
@@ -254,6 +258,15 @@ CAUSES: tuple[Entry, ...] = (
         (no_tunnel_there,),
         "the tunnel carries {what} to {peer_of_tunnel}, where no such tunnel ends",
         "see `remote` of the vxlan device, and the number that it has at both ends",
+    ),
+    Entry(
+        "unexpected-source",
+        Disposition.UNREAD,
+        (from_another_address,),
+        "the answer came to {node} from {source}, and not from {asked}, where {node} had sent to:"
+        " no socket of it waits for that",
+        "what was rewritten on the way there has to come back the same way: masquerade what goes"
+        " back to the segment it came from, as `nat: publish` does (hairpin NAT)",
     ),
     Entry(
         "duplicate-address",
@@ -403,6 +416,15 @@ CAUSES: tuple[Entry, ...] = (
         "give {node} a route to {destination}, or `routing: static` for the whole lab",
     ),
     # size
+    Entry(
+        "mtu-black-hole",
+        Disposition.TOO_BIG,
+        (told("icmp 3/4", "icmpv6 2/0"), error_lost),
+        "{what} has {length} bytes, more than the {mtu} that fit through {out} of {node}, and the"
+        " ICMP error that says so ended at {error_lost}: {sender} will send the same again",
+        "let ICMP errors pass {error_lost} (`ct state related accept`), or lower what TCP agrees on"
+        " before the bottleneck: `tcp flags syn tcp option maxseg size set rt mtu`",
+    ),
     Entry(
         "mtu",
         Disposition.TOO_BIG,

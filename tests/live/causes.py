@@ -70,6 +70,8 @@ def program(code: str) -> str:
     return f"processes: {{p: {{run: {command}, ready: {{log: ready}}}}}}"
 
 
+DNAT = rules("table ip t {\n chain c {\n  type nat hook prerouting priority dstnat;\n  tcp dport 80"
+             " dnat to 10.0.0.2\n }\n}\n")  # fmt: skip
 LISTENS = """import socket
 s = socket.socket()
 s.bind(("", 80))
@@ -232,6 +234,16 @@ links:
         '{endpoints: ["gw:b 10.2.0.1/24 fd02::1/64", "srv:eth0 10.2.0.2/24 fd02::2/64"],'
         " mtu: 1400}"), "cli srv --size 1450 --df -6", name="IPv6"),
     Case("mtu", "too-big", routed(), "cli srv --size 2000 --df", at="cli", name="sender"),
+    *(
+        Case("mtu-black-hole", "too-big", routed(cli=chain("input", f"{kind} drop")).replace(
+            '["gw:b 10.2.0.1/24 fd02::1/64", "srv:eth0 10.2.0.2/24 fd02::2/64"]',
+            '{endpoints: ["gw:b 10.2.0.1/24 fd02::1/64", "srv:eth0 10.2.0.2/24 fd02::2/64"],'
+            " mtu: 1400}"), f"cli srv --size 1450 --df {option}", name=name)
+        for kind, option, name in (
+            ("icmp type destination-unreachable", "-4", "IPv4"),
+            ("icmpv6 type packet-too-big", "-6", "IPv6"),
+        )
+    ),
     Case("mtu-mismatch", "too-big", routed(), "cli srv --size 1450 --udp 53", name="",
          hands=("srv ip link set eth0 mtu 1400",)),
     Case("fragments-missing", "not-reassembled",
@@ -286,6 +298,9 @@ links:
          + '  - ["twin:eth0 10.0.0.9/24", sw]\n', at="twin",
          hands=("twin ip address add 10.0.0.2/24 dev eth0",
                 "cli ip neigh replace 10.0.0.2 lladdr MAC:twin:eth0 dev eth0")),
+    Case("unexpected-source", "unread", SWITCHED.replace("  srv: {}\n", "  srv: {}\n  gw: {kind:"
+         f" router, {DNAT}}}\n") + '  - ["gw:eth0 10.0.0.9/24", sw]\n',
+         "cli srv --to 10.0.0.9 --tcp 80 --respond", at="cli"),
     Case("wrong-node", "misdirected", routed(), "cli srv --tcp 80 --to 10.1.0.1"),
     Case("address-tentative", "no-neighbour", SWITCHED, "cli srv --to fd00::9 --udp 53", at="cli",
          name="target",

@@ -38,6 +38,7 @@ from netlab.trace.model import (
     Trace,
 )
 from netlab.trace.probe import FILLER, smallest
+from netlab.trace.terrain import plain
 
 CALLS = {"tcp": "connect()", "udp": "send()", "icmp": "echo request"}
 SYN_BYTES = {4: 60, 6: 80}
@@ -196,13 +197,18 @@ class _Journey:
         )
 
     def _return(self, kind: str, back: Fate, forward: Fate) -> Leg:
-        arrived = back.arrived and back.node == self.probe.sender
-        if arrived:
+        if self._is_home(back):
             return self._leg(kind, back, Disposition.DELIVERED, None, forward)
         disposition, cause = judged(
             self.story, self.probe, kind, back, None, forward.trail.nodes
         )
         return self._leg(kind, back, disposition, cause, forward)
+
+    def _is_home(self, back: Fate) -> bool:
+        """At the sender, and from where that had sent to: for others no socket waits."""
+        asked = ip_address(plain(self.probe.destination))
+        known = back.packet.is_error or back.packet.source == asked or asked.is_multicast
+        return back.arrived and back.node == self.probe.sender and known
 
     def _leg(
         self,
@@ -238,8 +244,7 @@ class _Journey:
         """What the sender's program is told in the end."""
         if forward.node == self.probe.sender and not forward.arrived and forward.errno:
             return errno.errorcode.get(forward.errno, str(forward.errno))
-        home = back is not None and back.arrived and back.node == self.probe.sender
-        if back is None or not home:
+        if back is None or not self._is_home(back):
             return "no answer"
         packet = back.packet
         if packet.is_error:

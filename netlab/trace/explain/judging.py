@@ -56,7 +56,7 @@ def _evidence(
         here = Facts(**vars(here) | {"counts": {COUNTERS[fate.cause]: 1}})
     peer, far = story.world.peer(fate.node, fate.device) if fate.stage == "tx" else ("", "")
     made = fate.made.packet if fate.made else None
-    error = made if made is not None and made.is_error else None
+    error = as_told(made) if made is not None and made.is_error else None
     return Evidence(
         probe=probe,
         terrain=story.world.terrain,
@@ -74,8 +74,9 @@ def _evidence(
         passed=fate.trail.nodes,
         beyond=facts.get(peer),
         beyond_device=far,
-        error=f"{error.icmp[0]}/{error.icmp[1]}" if error else "",
+        error=f"{error.protocol} {error.icmp}" if error else "",
         error_maker=fate.node if error else "",
+        error_lost=back.node if error and back and not back.arrived else "",
         answered=made is not None and error is None and bool(back and back.stage),
         forward_way=forward_way,
         arrived=fate.arrived,
