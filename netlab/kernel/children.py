@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
-from netlab.kernel import fresh, libc
+from netlab.kernel import libc, limits
 
 Sink = Callable[[bytes], object]
 
@@ -159,7 +159,7 @@ def _in_child(become: Callable[[], NoReturn], out: int, err: int, mask: Any) -> 
             if callable(signal.getsignal(number)):  # ignored stays ignored
                 signal.signal(number, signal.SIG_DFL)
         libc.default_signals()
-        fresh.restore_limit()
+        limits.restore_limit()
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         become()
     except BaseException:

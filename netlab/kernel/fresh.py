@@ -7,21 +7,15 @@ from __future__ import annotations
 
 import os
 import queue
-import resource
 import sys
 import threading
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 
 from netlab.kernel import baseline, identity, libc
+from netlab.kernel.limits import most_fresh, raise_limit
 from netlab.kernel.wire import open_socket
 from netlab.kernel.worker import DEADLINE
-
-OTHER_FILES = 48
-"""Open files left to everything else."""
-
-MOST_OPEN = 200
-"""Namespaces held open at once beside the fresh ones."""
 
 SWITCH = 0.0002
 """Seconds until a thread that computes lets one through that has come back from the kernel."""
@@ -93,39 +87,3 @@ class Stock:
                 sysctls = fresh.sysctls
                 self._made.put(fresh)
         self._made.put(None)
-
-
-_soft_limit: list[int] = []
-
-
-def raise_limit() -> None:
-    """Each fresh namespace is two open files; what is started gets the limit there was."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard:
-        _soft_limit[:] = [soft]
-        with suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def restore_limit() -> None:
-    """In a child, before it becomes a program: a high limit makes some of them slow."""
-    if _soft_limit:
-        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (_soft_limit[0], hard))
-
-
-def most_open() -> int:
-    """How many namespaces may be opened at once, beside the fresh ones and all other files."""
-    return max(2, min(MOST_OPEN, _room() // 3))
-
-
-def most_fresh() -> int:
-    """How many fresh namespaces may be held: each is two open files."""
-    return max(1, (_room() - most_open()) // 2)
-
-
-def _room() -> int:
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return min(soft, 1 << 20) - OTHER_FILES
-
-

@@ -6,18 +6,22 @@ import errno
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from socket import socket
+from typing import TYPE_CHECKING
 
 from netlab.errors import KernelRefused
 from netlab.kernel import names, processes
-from netlab.kernel.fresh import Fresh, Stock, most_fresh
 from netlab.kernel.identity import inode, is_here
-from netlab.kernel.wire import open_socket
+from netlab.kernel.limits import most_fresh
 from netlab.kernel.worker import Worker
+
+if TYPE_CHECKING:
+    from socket import socket
+
+    from netlab.kernel.fresh import Fresh, Stock
 
 
 class Namespaces:
-    """What the worker's threads do with namespaces; every method but ``own`` runs there."""
+    """What the worker's threads do with namespaces: all but ``own`` and ``identity`` runs there."""
 
     def __init__(self, directory: str, worker: Worker, stock: Stock | None = None) -> None:
         self._directory = directory
@@ -26,7 +30,6 @@ class Namespaces:
         self._inodes: dict[str, int] = {}
         self._fresh: dict[str, Fresh] = {}
         self._sysctls: Mapping[str, str] | None = None
-        self._most = most_fresh()
 
     def own(self, inodes: Mapping[str, int]) -> None:
         self._inodes.update(inodes)
@@ -34,16 +37,22 @@ class Namespaces:
             if ns in self._fresh and self._fresh[ns].identity != told:
                 self._let_go(ns)
 
+    def identity(self, ns: str) -> int | None:
+        """See ``netlab.kernel.identity``; None where it is not known."""
+        return self._inodes.get(ns)
+
     def make(self, wanted: Iterable[str]) -> dict[str, int]:
         """Fresh and nameless, each with the baseline's sysctls; their inodes."""
         return {name: self._make(name) for name in wanted}
 
     def _make(self, name: str) -> int:
         self._let_go(name)  # a first try went wrong before it was named
-        if len(self._fresh) >= self._most:  # it has its name, and is entered by that from now on
+        if len(self._fresh) >= most_fresh():  # it has its name, and is entered by that from now on
             self._let_go(next(iter(self._fresh)))
         fresh = self._stock.take() if self._stock else None
         if fresh is None:
+            from netlab.kernel.fresh import Fresh
+
             with self._worker.elsewhere():
                 fresh = Fresh(self._sysctls)
         self._sysctls = fresh.sysctls
@@ -130,6 +139,8 @@ class Namespaces:
         if fresh is not None:
             yield fresh.socket
             return
+        from netlab.kernel.wire import open_socket
+
         with self.inside(ns), open_socket() as sock:
             yield sock
 

@@ -35,11 +35,6 @@ RECEIVE_BUFFER = 4 << 20
 SEND_LIMIT = 64 << 10
 """Bytes of messages in one send; the kernel copies them into one buffer."""
 
-ABSENT = frozenset(
-    {errno.ENODEV, errno.ENOENT, errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENXIO}
-)
-"""What the kernel answers when told to delete what is not there."""
-
 _HEADER = struct.Struct("=IHHII")
 
 Request = tuple[int, int, bytes]

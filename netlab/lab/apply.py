@@ -261,7 +261,9 @@ def _batches(kernel: Kernel, plan: Plan) -> Iterator[Plan]:
     What is taken down has its own batches: a new namespace may take over the name of an old one.
     So have commands: while they run, only they are in doubt.
     """
-    first, made, touched, most = 0, 0, 0, min(MOST_NAMESPACES, kernel.most_namespaces())
+    first, made, touched, most = 0, 0, 0, MOST_NAMESPACES
+    if any(map(_makes_namespace, plan)):
+        most = min(most, kernel.most_namespaces())
     for place, step in enumerate(plan):
         made += _makes_namespace(step)
         touched += step.subject.stage == Stage.NAMESPACE

@@ -358,7 +358,8 @@ def writing(
         with states.held(ground.state, lab, create=wanted is not None) as directory:
             if directory is None:
                 raise LabNotFound(f"no lab {lab} is up", hint="`netlab ls` tells which are")
-            with ground.machine.kernel(lab, ground.stop) as kernel:
+            machine = ground.machine
+            with machine.taker(lab) if for_down else machine.kernel(lab, ground.stop) as kernel:
                 yield from _opened(ground, lab, directory, wanted, kernel, for_down)
     except OSError as problem:
         if problem.errno not in UNWRITABLE:

@@ -9,8 +9,8 @@ import socket
 import pytest
 
 from netlab.errors import KernelRefused
+from netlab.kernel.acts import Op, perform, refused, send
 from netlab.kernel.options import OPTIONS
-from netlab.kernel.queues import Op, perform, refused, send
 from tests.kernel.test_wire import ACCEPTED, NO_SUCH_DEVICE, UNKNOWN_KIND, Line, line, numbered
 
 __all__ = ["line"]
@@ -54,11 +54,11 @@ def test_words_of_its_own_stand_before_the_numbers(line: Line) -> None:
 
 @pytest.mark.parametrize("number", [errno.EEXIST, errno.EINVAL, errno.EPERM, errno.ENODEV])
 def test_no_option_is_missing_where_the_kernel_knows_the_thing(number: int) -> None:
-    assert refused(message("a", option="CONFIG_BRIDGE"), number, "no").hint == ""
+    assert refused("a", number, "no", "CONFIG_BRIDGE").hint == ""
 
 
 def test_a_number_that_linux_does_not_name_is_left_out() -> None:
-    assert str(refused(message("a"), 0, "nobody knows")) == "the kernel refused: nobody knows"
+    assert str(refused("a", 0, "nobody knows")) == "the kernel refused: nobody knows"
 
 
 def test_calls_and_messages_keep_their_order(line: Line) -> None:

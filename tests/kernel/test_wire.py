@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netlab.kernel import wire
-from netlab.kernel.wire import ABSENT, SEND_LIMIT, Request, Said, dump, transact
+from netlab.kernel.acts import ABSENT
+from netlab.kernel.wire import SEND_LIMIT, Request, Said, dump, transact
 from tests.kernel.messages import several
 
 PORT = 24938

@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from netlab.kernel import cgroups, enter, libc, names, processes, queues
+from netlab.kernel import acts, cgroups, enter, libc, names, processes, wire
 from netlab.kernel.supervisor import client
 from netlab.lab import journal, lifecycle
 from tests.live.life import namespaces, nothing_of, seen
@@ -32,7 +32,7 @@ Act = Callable[[int], object]
 WATCHED: tuple[tuple[Any, str, str], ...] = (
     (journal.Writer, "_append", "line"),
     (journal.Writer, "remove", "journal removed"),
-    (queues, "_call", "call"),
+    (acts, "_call", "call"),
     (libc, "mount", "mount"),
     (libc, "detach", "detach"),
     (libc, "unmount", "unmount"),
@@ -77,7 +77,7 @@ class Points:
         """For the rest of this process."""
         for owner, name, what in WATCHED:
             setattr(owner, name, self._around(getattr(owner, name), what))
-        queues.transact = self._one_by_one(queues.transact)  # type: ignore[assignment]
+        wire.transact = self._one_by_one(wire.transact)  # type: ignore[assignment]
 
     def _around(self, act: Callable[..., Any], what: str) -> Callable[..., Any]:
         @functools.wraps(act)

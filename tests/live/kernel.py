@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from netlab.errors import KernelRefused
+from netlab.kernel.acts import NAMES
 from netlab.kernel.enter import STATE
 from netlab.kernel.machine import LinuxMachine
 from netlab.kernel.port import Kernel
-from netlab.kernel.queues import NAMES
 from netlab.lab.state import held
 from tests.live.world import tool
 

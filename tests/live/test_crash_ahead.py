@@ -15,7 +15,7 @@ import pytest
 
 from netlab.cli import work
 from netlab.cli.main import run
-from netlab.kernel import fresh, libc
+from netlab.kernel import libc, limits
 from netlab.kernel.fresh import Stock
 from tests.live.conftest import Write
 from tests.live.crash import differing, look, moments, nothing_is_left, ran
@@ -148,7 +148,7 @@ def test_what_is_started_has_the_limit_of_open_files_there_was(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """netlab's own is raised; a line of the topology, a process, an exec get the caller's."""
-    monkeypatch.setattr(fresh, "_soft_limit", [])
+    monkeypatch.setattr(limits, "_soft_limit", [])
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit(700, hard)
     line, process = tmp_path / "line", tmp_path / "process"

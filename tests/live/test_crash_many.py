@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from netlab.kernel import netlink
+from netlab.kernel import runs, taker
+from netlab.kernel.acts import Op
 from netlab.kernel.namespaces import Namespaces
-from netlab.kernel.queues import Op
 from netlab.kernel.worker import Worker
 from tests.live.conftest import Write
 from tests.live.crash import differing, look, moments, nothing_is_left, ran
@@ -97,7 +97,7 @@ def elsewhere() -> tuple[int, set[int]]:
     return len(others), {place.stat().st_ino for place in nets}
 
 
-class Hanging(netlink.NetlinkKernel):
+class Hanging(runs.Runs):
     """Does not come back from some namespaces, so many times, until it is let go."""
 
     ends = threading.Event()
@@ -117,8 +117,8 @@ def hangs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
     def so_often(times: int) -> None:
         monkeypatch.setattr(Hanging, "ends", threading.Event())
         monkeypatch.setattr(Hanging, "times", times)
-        monkeypatch.setattr(netlink, "NetlinkKernel", Hanging)
-        monkeypatch.setattr(netlink, "Worker", partial(Worker, deadline=0.3))
+        monkeypatch.setattr(taker, "Runs", Hanging)
+        monkeypatch.setattr(taker, "Worker", partial(Worker, deadline=0.3))
 
     yield so_often
     Hanging.ends.set()

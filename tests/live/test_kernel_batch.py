@@ -107,7 +107,7 @@ def test_a_device_that_the_kernel_cannot_make_names_the_option(lab: Lab) -> None
     assert isinstance(lab.kernel, NetlinkKernel)
     lab.kernel.begin("unheard-of")
     request = new_device("x0", 99, "unheard-of", "", 0, False, {})
-    lab.kernel._add(lab.a, request, "CONFIG_UNHEARD_OF")
+    lab.kernel._queue.add(lab.a, request, "CONFIG_UNHEARD_OF")
     assert lab.refusal() == (
         "unheard-of", "EOPNOTSUPP", "Unknown device type", "this kernel lacks CONFIG_UNHEARD_OF?",
     )  # fmt: skip

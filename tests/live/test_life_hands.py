@@ -160,7 +160,7 @@ def started(lab: str, node: str) -> subprocess.Popen[bytes]:
 def is_in(pid: int, ns: str) -> bool:
     place = f"/proc/{pid}/ns/net"
     return os.stat(place).st_ino == os.stat(f"/run/netns/{ns}").st_ino and (
-        b"sleep" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep")
     )
 
 

@@ -134,9 +134,9 @@ class Refusing(netlink.NetlinkKernel):
             return
         type(self).refused = step
         if step.subject.ns and not isinstance(step.subject, Namespace):
-            self._add(step.subject.ns, links.set_mtu(987654, 1500))
+            self._queue.add(step.subject.ns, links.set_mtu(987654, 1500))
         else:  # a namespace's name may not be there yet, or no more
-            self._add("", lambda: os.rmdir("/proc/self"))
+            self._queue.add("", lambda: os.rmdir("/proc/self"))
 
 
 class Refuse(Protocol):

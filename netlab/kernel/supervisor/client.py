@@ -21,7 +21,7 @@ from contextlib import suppress
 from typing import Any
 
 from netlab.errors import KernelRefused
-from netlab.kernel import cgroups, fresh
+from netlab.kernel import cgroups, limits
 from netlab.kernel.supervisor import record as records
 
 START_DEADLINE = 30.0
@@ -264,7 +264,7 @@ def _become(argv: list[str], kept: tuple[int, ...], errors: str) -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        fresh.restore_limit()
+        limits.restore_limit()
         os.execv(argv[0], argv)
     finally:
         os._exit(1)
