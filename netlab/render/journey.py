@@ -111,13 +111,27 @@ def _leg(leg: m.Leg, detail: Detail) -> Iterator[Line]:
     name = {"reply": "answer", "error": "error", "clone": "copy"}.get(leg.kind, leg.kind)
     yield "", ""
     yield f"{ARROWS[leg.kind]} {name}" + (f"  {_packet(leg.packet)}" if leg.packet else ""), "bold"
+    circles = detail == "usual" and leg.disposition == m.Disposition.LOOPED
+    again = _circling(leg.hops) if circles else range(0)
     for place, hop in enumerate(leg.hops):
         last = place == len(leg.hops) - 1
+        if place in again:
+            if place == again.start:
+                nodes = " → ".join(h.node for h in leg.hops[again.start - 1 : again.stop])
+                yield f"├─ … and so on: {nodes}", "dim"
+            continue
         role = f"  {hop.role}" if hop.role else ""
         yield f"{'└' if last else '├'}─ {hop.node}{role}", "bold"
         bar = "  " if last else "│ "
         for text, style in _steps(hop, detail):
             yield f"{bar}   {text}", style
+
+
+def _circling(hops: Sequence[m.Hop]) -> range:
+    """The hops in between that say nothing new, where a packet goes in a circle."""
+    nodes = [hop.node for hop in hops]
+    second = next((n for n, node in enumerate(nodes) if node in nodes[:n]), len(nodes))
+    return range(second, len(nodes) - 1)
 
 
 def _steps(hop: m.Hop, detail: Detail) -> Iterator[Line]:
@@ -258,7 +272,9 @@ def _neighbour(step: Any, detail: Detail) -> Iterator[Line]:
 
 
 def _switched(step: Any, detail: Detail) -> Iterator[Line]:
-    if step.local:
+    if not step.mac and step.ports:
+        yield _row("bridge", f"{step.bridge}: at port {', '.join(step.ports)}")
+    elif step.local:
         yield _row("bridge", f"{step.bridge}: {step.mac} is the bridge's own")
     elif not step.ports:
         yield _row("bridge", f"{step.bridge}: {step.mac} goes to no port")[0], "red"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, cast
 
 from netlab.trace.facts import Ask, ChainFact, Facts
-from netlab.trace.follow import TIMED, Seen, Visit, bursts
+from netlab.trace.follow import FRAMES, TIMED, Seen, Visit, bursts
 from netlab.trace.model import (
     Chain,
     Change,
@@ -78,6 +78,9 @@ class Builder:
         self._bridging = False
         self._switched = False
         self._in = ""
+        self._leaving = ""
+        """A device of which the egress hook was seen, and nothing more where frames are not."""
+        self._sees_frames = any(s.sighting.point in FRAMES for s in visit.seen)
         self._mac = ""
         """Where the frame goes, as it came in."""
         self.steps: list[Step] = []
@@ -172,8 +175,11 @@ class Builder:
         if layer == "netdev":
             self.stage = {"ingress": "rx"}.get(hook, hook)
             self.device = sighting.device or sighting.to_device
+        if hook == "ingress" and first.packet and first.packet.destination_mac:
+            self._mac = first.packet.destination_mac
         if hook == "egress":
             self._leaves(sighting.to_device, first.packet)
+            self._leaving = sighting.to_device
         device = sighting.device or sighting.to_device if layer != "ip" else ""
         bridged = layer == "ip" and self._bridging
         at = len(self.steps)
@@ -212,10 +218,18 @@ class Builder:
     def _close_netdev(self) -> None:
         if self._open and self._open[-1].layer == "netdev":
             self._put(self._open.pop())
+            self._left()
+
+    def _left(self) -> None:
+        if self._leaving and not self._sees_frames and self.dropped is None:
+            self.steps.append(Tx(self._leaving, self.packet))
+            self.stage = "tx"
+        self._leaving = ""
 
     def _close_all(self) -> None:
         while self._open:
             self._put(self._open.pop())
+        self._left()
 
     def _chain(self, messages: Sequence[Seen], layer: str) -> None:
         first = messages[0].sighting
@@ -318,14 +332,13 @@ class Builder:
             self._neighbour(device)
 
     def _choice(self, bridge: str, mac: str) -> Switched:
-        entries = [e for e in self._facts.fdb if e.mac == mac and e.bridge == bridge]
         left = dict.fromkeys(
             s.sighting.device if s.sighting.point == "tx" else s.sighting.to_device
             for s in self._visit.seen
             if s.sighting.point == "tx" or (s.is_own and s.hook == "egress")
         )
         ports = tuple(d for d in left if self._terrain.bridge_of(self._visit.node, d) == bridge)
-        return Switched(bridge, mac, ports, known=bool(entries) or len(ports) == 1)
+        return Switched(bridge, mac, ports, known=len(ports) < 2)
 
     def _neighbour(self, device: str) -> None:
         route = self._pending
@@ -343,7 +356,7 @@ class Builder:
     # decisions
 
     def _decide(self, packet: Packet | None, device: str) -> None:
-        if packet is None:
+        if packet is None or device == "lo":  # what came back by lo has its route still
             return
         if device and self._terrain.bridge_of(self._visit.node, device):
             device = self._terrain.bridge_of(self._visit.node, device)

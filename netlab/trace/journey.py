@@ -148,6 +148,8 @@ def _watches(
     told: list[tuple[str, str]] = []
     try:
         for name, backend in backends.items():
+            if (backend.instead_of, "") in told:
+                continue
             try:
                 watches.append(backend.watch(scene))
             except CannotWatch as obstacle:
@@ -211,6 +213,7 @@ class _Watching:
                 if self._responder is not None:
                     self._responder.answer()
                 self._take([s for watch in self._watches for s in watch.read()])
+            self._take([s for watch in self._watches for s in watch.read()])
         for watch in self._watches:
             self._take(watch.end(self._sightings))
         return self._sightings
