@@ -9,7 +9,9 @@ the packet, and so the cookie. NAT, bridges, tunnels and fragmentation leave all
 from __future__ import annotations
 
 import secrets
+import struct
 from collections.abc import Iterator
+from socket import AF_INET, AF_INET6, inet_pton
 from typing import Literal, NamedTuple, TypeAlias
 
 from netlab.trace.headers import (
@@ -108,3 +110,44 @@ def _direction(headers: Headers, probe: Probe, mark: Mark) -> Way:
                 return "reply"
             back = packet.source_port == probe.port or packet.destination_port == probe.from_port
             return "reply" if back and packet.destination_port != probe.port else "forward"
+
+
+def written(probe: Probe, way: Way) -> bytes:
+    """What a packet of that way looks like, from its IP header on, as far as one can know.
+
+    For those who see that it goes by, and not its bytes: addresses are those before any NAT.
+    """
+    if way == "error":
+        number, unreachable = (ICMP, 3) if probe.version == 4 else (ICMPV6, 1)
+        quoted = written(probe, "forward")
+        return _ip(
+            probe, "", probe.source, number, struct.pack(">BBHI", unreachable, 0, 0, 0) + quoted
+        )
+    source, destination = probe.source, probe.destination
+    ports, cookie = (probe.from_port, probe.port), probe.cookie
+    is_back = way == "reply"
+    if is_back:
+        source, destination, ports = destination, source, (ports[1], ports[0])
+    match probe.protocol:
+        case "tcp":
+            numbers = (0, cookie, 0x5012) if is_back else (cookie - 1, 0, 0x5002)
+            above = TCP, struct.pack(">HHIIHHHH", *ports, *numbers, 0, 0, 0)
+        case "udp":
+            above = UDP, struct.pack(">HHHHI", *ports, 12, 0, cookie + is_back)
+        case "icmp":
+            number, asks, answers = (ICMP, 8, 0) if probe.version == 4 else (ICMPV6, 128, 129)
+            kind = answers if is_back else asks
+            above = number, struct.pack(">BBHHHI", kind, 0, 0, 0, 0, cookie)
+    return _ip(probe, source, destination, *above)
+
+
+def _ip(probe: Probe, source: str, destination: str, protocol: int, above: bytes) -> bytes:
+    """An address that is not known is the unspecified one."""
+    family, nobody = (AF_INET, "0.0.0.0") if probe.version == 4 else (AF_INET6, "::")
+    ends = inet_pton(family, source or nobody) + inet_pton(family, destination or nobody)
+    if probe.version == 4:
+        length = IP_BYTES[4] + len(above)
+        return (
+            struct.pack(">BBHHHBBH", 0x45, probe.tos, length, 0, 0, 64, protocol, 0) + ends + above
+        )
+    return struct.pack(">IHBB", 6 << 28 | probe.tos << 20, len(above), protocol, 64) + ends + above

@@ -60,3 +60,5 @@ class Backend:
     """Why it cannot run here, "" where it can; asked in a namespace that can be thrown away."""
     watch: Callable[[Scene], Watch]
     """Begin. Raises CannotWatch."""
+    instead_of: str = ""
+    """The backend that tells all of it and more; where that one watches, this one need not."""

@@ -1,0 +1,163 @@
+"""A trace buffer of one's own: events switched on, read page by page, and taken away.
+
+The file system is mounted for this process alone and nowhere in the tree (fsmount(2)). An instance
+outlives its process: its name tells whose it is, and one whose process has gone is swept.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+
+from netlab.trace.tracefs import formats, pages
+from netlab.trace.tracefs.formats import Format, Head
+
+PREFIX = "netlab-"
+KIBIBYTES = 512
+"""Of buffer for each CPU."""
+_FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432
+"""System calls; the same numbers everywhere (Linux 5.2)."""
+_CREATE, _CLOEXEC = 6, 1
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def mounted() -> int:
+    """A descriptor of the file system's root. Raises OSError."""
+    opened = _called(_FSOPEN, b"tracefs", _CLOEXEC)
+    try:
+        _called(_FSCONFIG, opened, _CREATE, None, None, 0)
+        return _called(_FSMOUNT, opened, _CLOEXEC, 0)
+    finally:
+        os.close(opened)
+
+
+def _called(number: int, *arguments: object) -> int:
+    result = int(_libc.syscall(number, *arguments))
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return result
+
+
+class Instance:
+    """Events come in order of time within a CPU; ``read`` orders them over all."""
+
+    def __init__(self, events: Sequence[str], filters: Mapping[str, str]) -> None:
+        """``events``: as ``skb/kfree_skb``; ``filters``: of some of them. Raises OSError."""
+        self._root = mounted()
+        self._path = f"/proc/self/fd/{self._root}"
+        self._name = f"{self._path}/instances/{PREFIX}{os.getpid()}"
+        self._files: list[int] = []
+        self._formats: dict[int, Format] = {}
+        self.missing: list[str] = []
+        """Events that this kernel does not have."""
+        self.lost = 0
+        """Records that came too fast; where nobody counted, at least so many."""
+        try:
+            self._sweep()
+            os.mkdir(self._name)
+        except BaseException:
+            os.close(self._root)
+            raise
+        try:
+            self._set_up(events, filters)
+        except BaseException:
+            self.close()
+            raise
+
+    def _sweep(self) -> None:
+        """Take away those of processes that are no more."""
+        for name in os.listdir(f"{self._path}/instances"):
+            pid = name.removeprefix(PREFIX)
+            if name.startswith(PREFIX) and pid.isdigit() and not os.path.exists(f"/proc/{pid}"):
+                with suppress(OSError):  # somebody else looks at it
+                    self._put("events/enable", "0", f"{self._path}/instances/{name}")
+                    os.rmdir(f"{self._path}/instances/{name}")
+
+    def _set_up(self, events: Sequence[str], filters: Mapping[str, str]) -> None:
+        self._put("tracing_on", "0")
+        self._put("trace_clock", "mono")
+        self._put("buffer_size_kb", str(KIBIBYTES))
+        self._header = pages.header_size(self._text("events/header_page"))
+        self._page = self._page_size()
+        for event in events:
+            try:
+                found = formats.parse(self._text(f"events/{event}/format"))
+            except FileNotFoundError:
+                self.missing.append(event)
+                continue
+            self._formats[found.number] = found
+            if event in filters:
+                self._put(f"events/{event}/filter", filters[event], self._name)
+            self._put(f"events/{event}/enable", "1")
+        for cpu in sorted(os.listdir(f"{self._name}/per_cpu")):
+            raw = f"{self._name}/per_cpu/{cpu}/trace_pipe_raw"
+            self._files.append(os.open(raw, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+        self._put("tracing_on", "1")
+
+    def _page_size(self) -> int:
+        try:
+            return int(self._text("buffer_subbuf_size_kb", self._name)) * 1024
+        except FileNotFoundError:  # before Linux 6.8 a page is a page
+            return os.sysconf("SC_PAGE_SIZE")
+
+    def _put(self, name: str, text: str, where: str = "") -> None:
+        with open(f"{where or self._name}/{name}", "w") as file:
+            file.write(text)
+
+    def _text(self, name: str, where: str = "") -> str:
+        with open(f"{where or self._path}/{name}") as file:
+            return file.read()
+
+    @property
+    def files(self) -> Sequence[int]:
+        """Readable where a page is full; what is less has to be asked for."""
+        return self._files
+
+    def read(self) -> list[tuple[int, Format, Head, bytes]]:
+        """Time, format, head and bytes of whatever has come by now, in order of time."""
+        found = [one for fd in self._files for page in self._pages(fd) for one in self._of(page)]
+        return sorted(found, key=lambda one: one[0])
+
+    def _pages(self, fd: int) -> Iterator[bytes]:
+        while True:
+            try:
+                page = os.read(fd, self._page)
+            except BlockingIOError:
+                return
+            if not page:
+                return
+            gone = pages.missed(page)
+            self.lost += 1 if gone is None else gone
+            yield page
+
+    def _of(self, page: bytes) -> Iterator[tuple[int, Format, Head, bytes]]:
+        for time, data in pages.records(page, self._header):
+            if len(data) < formats.COMMON:
+                continue
+            told = formats.head(data)
+            if told.number in self._formats:
+                yield time, self._formats[told.number], told, data
+
+    def close(self) -> None:
+        for fd in self._files:
+            os.close(fd)
+        self._files.clear()
+        try:
+            self._put("tracing_on", "0")
+            self._put("events/enable", "0")
+            os.rmdir(self._name)
+        finally:
+            os.close(self._root)
+
+
+def obstacle() -> str:
+    """Why tracefs cannot be used here; "" where it can."""
+    try:
+        Instance((), {}).close()
+    except OSError as problem:
+        return problem.strerror or str(problem)
+    return ""
