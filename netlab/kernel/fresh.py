@@ -31,7 +31,7 @@ class Fresh:
             self.socket = undo.enter_context(open_socket())
             self.fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
             undo.callback(os.close, self.fd)
-            self.identity = identity.of_here(os.fstat(self.fd).st_ino)
+            self.identity = identity.of_here(self.fd)
             self.sysctls = baseline.differing() if sysctls is None else sysctls
             for name, value in self.sysctls.items():
                 baseline.write(name, value)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from netlab.errors import KernelRefused
 from netlab.kernel import names, processes
-from netlab.kernel.identity import inode, is_here
+from netlab.kernel.identity import inode, is_here, is_there
 from netlab.kernel.limits import most_fresh
 from netlab.kernel.worker import Worker
 
@@ -108,19 +108,24 @@ class Namespaces:
         return self._opened(ns)
 
     def _opened(self, ns: str) -> int:
-        """By its name; the thread goes there to see whether it is the one."""
+        """By its name, if it is the one."""
         fd = os.open(f"{self._directory}/{ns}", os.O_RDONLY | os.O_CLOEXEC)
         told = self._inodes.get(ns, 0)
-        if os.fstat(fd).st_ino == inode(told):
-            self._worker.enter(fd)
-            if is_here(told):
-                return fd
+        if os.fstat(fd).st_ino == inode(told) and self._is(fd, told):
+            return fd
         os.close(fd)
         raise KernelRefused(
             f"namespace {ns} is not the one that netlab made",
             said="somebody else's namespace",
             hint=f"it is left alone; `ip netns del {ns}` if nobody needs it",
         )
+
+    def _is(self, fd: int, told: int) -> bool:
+        answer = is_there(fd, told)
+        if answer is None:
+            self._worker.enter(fd)
+            answer = is_here(told)
+        return answer
 
     @contextmanager
     def inside(self, ns: str) -> Iterator[None]:
