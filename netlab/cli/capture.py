@@ -134,7 +134,7 @@ def _seconds(option: str, text: str) -> float:
     from netlab.model.processes import seconds
 
     try:
-        found = seconds(text)
+        found = seconds(float(text) if re.fullmatch(r"[0-9.]*[0-9]", text) else text)
     except ValueError as problem:
         raise UsageError(f"{option}: {problem}") from None
     if not found:

@@ -22,7 +22,9 @@ MANY, GATHER = 1000, 0.01
 class Sink(Protocol):
     """Where packets go, in order of time."""
 
-    def add(self, frames: Sequence[Frame]) -> None: ...
+    def add(self, frames: Sequence[Frame]) -> None:
+        """Perhaps none: there may be another interface all the same."""
+
     def close(self) -> None: ...
 
 
@@ -132,6 +134,5 @@ def _pass_on(done: Captured, sink: Sink, limits: Limits, frames: list[Frame]) ->
     if limits.count and done.packets + len(frames) >= limits.count:
         frames = frames[: limits.count - done.packets]
         done.why = "count"
-    if frames:
-        done.packets += len(frames)
-        sink.add(frames)
+    done.packets += len(frames)
+    sink.add(frames)
