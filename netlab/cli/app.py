@@ -474,7 +474,7 @@ def capture(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NODE[:INTERFACE]]… [[--] FILTER…]",
+            metavar="NODE[:INTERFACE]… FILTER…",
             help="Where, else everywhere; and which packets, in pcap-filter(7)'s words.",
             autocompletion=_nodes,
             show_default=False,
@@ -516,9 +516,10 @@ def capture(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON document a packet.")] = False,
 ) -> int:
-    """Take packets at the interfaces of a lab: a line each, or all into one file.
+    """Take packets at interfaces of a lab: a line each, or one file.
 
-    The options of rotation number the files: lab.pcapng becomes lab-00001.pcapng, and so on.
+    Nodes come first, the filter last; `--` may stand between them. Where files follow each other
+    they are numbered: lab.pcapng becomes lab-00001.pcapng. See docs/capture.md.
     """
     from netlab.cli import capture as work
 
@@ -527,6 +528,14 @@ def capture(
         numeric, json,
     )  # fmt: skip
     return work.run(lab, words or [], ctx.meta[FILTER], options)
+
+
+def _detail(
+    brief: bool, everything: bool, teach: bool
+) -> Literal["brief", "usual", "all", "teach"]:
+    if brief + everything + teach > 1:
+        raise UsageError("one of -q, -v and --teach")
+    return "brief" if brief else "all" if everything else "teach" if teach else "usual"
 
 
 @app.command()
@@ -592,6 +601,9 @@ def trace(
     everything: Annotated[
         bool, typer.Option("--everything", "-v", help="Everything that was seen.")
     ] = False,
+    teach: Annotated[
+        bool, typer.Option("--teach", help="What the kernel does at each step.")
+    ] = False,
     json: Json = False,
 ) -> int:
     """Send a probe, and tell its way through the lab: step by step, and why it ended."""
@@ -601,14 +613,10 @@ def trace(
 
     if ipv4 and ipv6:
         raise UsageError("-4 or -6, not both")
-    if brief and everything:
-        raise UsageError("-q or -v, not both")
+    detail = _detail(brief, everything, teach)
     version = 4 if ipv4 else 6 if ipv6 else 0
     words = Words(
         sender, target, tcp, udp, icmp, to, version, from_port, size, ttl, tos, df
-    )
-    detail: Literal["brief", "usual", "all"] = (
-        "brief" if brief else "all" if everything else "usual"
     )
     answers = respond_port or ((tcp or udp or 0) if respond else 0)
     return work(lab, words, Options(answers, wait, backends, expect, pcap, detail, json))
@@ -670,6 +678,9 @@ def explain(
     everything: Annotated[
         bool, typer.Option("--everything", "-v", help="Every hook and every rule.")
     ] = False,
+    teach: Annotated[
+        bool, typer.Option("--teach", help="What the kernel does at each step.")
+    ] = False,
     json: Json = False,
 ) -> int:
     """Foretell a packet's way through the lab, from what its nodes hold; nothing is sent."""
@@ -679,13 +690,9 @@ def explain(
 
     if ipv4 and ipv6:
         raise UsageError("-4 or -6, not both")
-    if brief and everything:
-        raise UsageError("-q or -v, not both")
+    detail = _detail(brief, everything, teach)
     version = 4 if ipv4 else 6 if ipv6 else 0
     words = Words(
         sender, target, tcp, udp, icmp, to, version, from_port, size, ttl, tos, df
-    )
-    detail: Literal["brief", "usual", "all"] = (
-        "brief" if brief else "all" if everything else "usual"
     )
     return work(lab, words, Options(planned, expect, detail, json))

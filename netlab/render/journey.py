@@ -7,6 +7,7 @@ topology, stands behind a tab.
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -15,13 +16,16 @@ from netlab.trace import model as m
 from netlab.trace.headers import parse
 from netlab.trace.sighting import Sighting
 
-Detail: TypeAlias = Literal["brief", "usual", "all"]
+Detail: TypeAlias = Literal["brief", "usual", "all", "teach"]
+"""``teach``: the usual, with a lesson after each step."""
 Line: TypeAlias = tuple[str, str]
 
 WIDTH = 11
 """Columns of a step's first word."""
 GOOD = m.REACHED
 ARROWS = {"forward": "→", "reply": "←", "error": "←", "clone": "↪"}
+LESSON = 82
+"""Columns of a lesson."""
 MANY_RULES = 12
 """Of so many rules that did not match only the last few are shown."""
 SHOWN_RULES = 4
@@ -111,14 +115,13 @@ def _leg(leg: m.Leg, detail: Detail) -> Iterator[Line]:
     name = {"reply": "answer", "error": "error", "clone": "copy"}.get(leg.kind, leg.kind)
     yield "", ""
     yield f"{ARROWS[leg.kind]} {name}" + (f"  {_packet(leg.packet)}" if leg.packet else ""), "bold"
-    circles = detail == "usual" and leg.disposition == m.Disposition.LOOPED
+    circles = detail != "all" and leg.disposition == m.Disposition.LOOPED
     again = _circling(leg.hops) if circles else range(0)
     for place, hop in enumerate(leg.hops):
         last = place == len(leg.hops) - 1
         if place in again:
             if place == again.start:
-                nodes = " → ".join(h.node for h in leg.hops[again.start - 1 : again.stop])
-                yield f"├─ … and so on: {nodes}", "dim"
+                yield f"├─ … and so on, {count(len(again), 'hop')} more", "dim"
             continue
         role = f"  {hop.role}" if hop.role else ""
         yield f"{'└' if last else '├'}─ {hop.node}{role}", "bold"
@@ -144,8 +147,17 @@ def _steps(hop: m.Hop, detail: Detail) -> Iterator[Line]:
             yield _quiet(quiet)
             quiet = []
         yield from _STEPS[step.kind](step, detail)
+        if detail == "teach":
+            yield from _taught(step, hop)
     if quiet:
         yield _quiet(quiet)
+
+
+def _taught(step: m.Step, hop: m.Hop) -> Iterator[Line]:
+    from netlab.trace.teach import lesson
+
+    for text in textwrap.wrap(lesson(step, hop), LESSON):
+        yield f"{'':{WIDTH}} {text}", "dim"
 
 
 def _quiet(hooks: Sequence[str]) -> Line:
@@ -169,7 +181,7 @@ def _socket(step: Any, detail: Detail) -> Iterator[Line]:
 
 def _rx(step: Any, detail: Detail) -> Iterator[Line]:
     to = {"host": "", "other": "  for another MAC"}.get(step.to, f"  {step.to}")
-    if step.to == "other" and detail == "usual":
+    if step.to == "other" and detail in ("usual", "teach"):
         to = ""
     more = f"  {_packet(step.packet)}" if detail == "all" and step.packet else ""
     yield _row("in", f"{step.device}{to}{more}", _at(step.time))
@@ -198,7 +210,7 @@ def _chain(hook: str, chain: m.Chain, bridged: str, detail: Detail) -> Iterator[
     ending = f"policy {chain.verdict}" if chain.by_policy else chain.verdict
     style = "red" if chain.verdict == "drop" else ""
     yield _row(hook, f"{name}{bridged}" + (f"  {ending}" if ending else ""))[0], style
-    skipped = _few(chain.rules) if detail == "usual" else 0
+    skipped = _few(chain.rules) if detail != "all" else 0
     if skipped:
         yield f"{'':<{WIDTH}}   … {skipped} rules that did not match", "dim"
     for rule in chain.rules[skipped:]:
