@@ -3,8 +3,9 @@
     $ netlab script lab.yaml > lab.sh; sh lab.sh up; ip netns exec lab.h1 ping h2; sh lab.sh down
 
 The lines do what the real kernel room does, in its order. What iproute2 cannot do is said in a
-comment of the script: it gives no host name of its own, and shows only files that lie directly
-below /etc and that the machine has as well.
+comment of the script: it gives no host name of its own. And it shows only files that lie directly
+below /etc and that the machine has as well; others the script itself shows, to what it starts and
+to `sh lab.sh exec lab.h1 COMMAND`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from netlab.kernel.enter import NO_RESOLVER
 from netlab.kernel.values import NextHop, Options, VethEnd
 
 MAIN_TABLE = 254
+
+FILES = "/run/netns-files"
+"""Where a script keeps the files that /etc/netns (ip-netns(8)) has no place for."""
 
 _CENTISECONDS = frozenset({
     "forward_delay", "hello_time", "max_age", "ageing_time", "mcast_last_member_interval",
@@ -52,10 +56,14 @@ class ScriptKernel:
         self._namespaces: list[str] = []
         self._hosts: dict[str, str] = {}
         self._env: dict[str, list[tuple[str, str]]] = {}
+        self._with_files: set[str] = set()
+        self._begun: dict[int, list[Line]] = {}
+        """By turn, how those that have been started are waited for."""
 
     @property
     def lines(self) -> list[str]:
         """The commands in the order they were asked for."""
+        self.flush()
         return [line.text for line in self._written]
 
     def __str__(self) -> str:
@@ -63,12 +71,13 @@ class ScriptKernel:
 
     def script(self, lab: str, description: str) -> str:
         """The whole script: ``up`` and ``down``, chosen by its first argument."""
+        self.flush()
         return "\n".join([
             *_head(lab, description, self._namespaces, self.lines),
             "up() {",
             *_indented([*_GUARD, *_by_node(self._written), "trap - EXIT INT TERM HUP"]),
             "}",
-            *_TAIL,
+            *(_TAIL if not _has_files(self.lines) else map(_with_exec, _TAIL)),
         ])
 
     def begin(self, token: object) -> None:
@@ -78,7 +87,10 @@ class ScriptKernel:
         """A script stops for nobody."""
 
     def flush(self) -> None:
-        """What is written is written."""
+        """Those of one turn are started side by side, and then waited for."""
+        for lines in self._begun.values():
+            self._written += lines
+        self._begun.clear()
 
     def most_namespaces(self) -> int:
         return maxsize
@@ -103,7 +115,7 @@ class ScriptKernel:
             ns,
             f'for pid in {pids}; do kill -9 "$pid"{_IF_THERE}; done',
             f"[ ! -e {quote(f'/run/netns/{ns}')} ] || ip netns del {name}",
-            f"rm -rf {quote(f'/etc/netns/{ns}')}",
+            f"rm -rf {quote(f'/etc/netns/{ns}')} {quote(f'{FILES}/{ns}')}",
             chapter="namespaces",
         )
 
@@ -229,12 +241,18 @@ class ScriptKernel:
         if wanted.get("resolv"):
             self._write(ns, _write(f"/etc/netns/{ns}/resolv.conf", wanted["resolv"]))
         for path, text, mode in wanted.get("files", ()):
-            self._write(ns, *_file_lines(ns, path, text, mode))
+            self._write(ns, f"printf %s {quote(text)} | {join(['give', ns, f'{mode:o}', path])}")
+            self._with_files.add(ns)
 
     def del_entry(self, ns: str) -> None:
         self._env.pop(ns, None)
+        self._with_files.discard(ns)
         place = quote(f"/etc/netns/{ns}")
-        self._write(ns, f"find {place} -type f ! -name hosts ! -name resolv.conf -exec rm {{}} +")
+        self._write(
+            ns,
+            f"find {place} -type f ! -name hosts ! -name resolv.conf -exec rm {{}} +",
+            f"rm -rf {quote(f'{FILES}/{ns}')}",
+        )
 
     def write_hosts(self, lab: str, text: str) -> None:
         self._hosts[lab] = text
@@ -254,14 +272,16 @@ class ScriptKernel:
 
     def start_process(self, ns: str, name: str, spec: str, turn: int) -> None:
         wanted = json.loads(spec)
-        lab, _, node = ns.partition(".")
-        env = [*self._env.get(ns, ()), *wanted["env"]]
-        env += [("NETLAB_LAB", lab), ("NETLAB_NODE", node), ("NETLAB_PROCESS", name)]
-        words = ["ip", "netns", "exec", ns, "env", "-C", wanted["cwd"]]
-        words += [f"{key}={value}" for key, value in env]
-        words += ["setpriv", f"--reuid={wanted['user']}", "--init-groups"] if wanted["user"] else []
-        line = f"setsid {join([*words, *wanted['argv']])} </dev/null >/dev/null 2>&1 &"
-        self._write(ns, line, *_wait_lines(ns, wanted), chapter="processes")
+        user = wanted["user"]
+        env = [*wanted["env"], ("NETLAB_PROCESS", name)]
+        words = ["setpriv", f"--reuid={user}", "--init-groups"] if user else []
+        inside = self._inside(ns, env, "-C", wanted["cwd"])
+        line = f"setsid {inside} {join([*words, *wanted['argv']])} </dev/null >/dev/null 2>&1 &"
+        waits = _wait_lines(ns, wanted, self._inside(ns, wanted["env"]))
+        if turn not in self._begun:
+            self.flush()
+        self._write(ns, line, chapter="processes")
+        self._begun.setdefault(turn, []).extend(Line(ns, wait, "processes") for wait in waits)
 
     def set_process(self, ns: str, name: str, spec: str) -> None:
         """Nobody looks after the processes of a script."""
@@ -273,10 +293,16 @@ class ScriptKernel:
         self._write(ns, f"for pid in {pids}; do {end}{_IF_THERE}; done", chapter="processes")
 
     def run(self, ns: str, command: str) -> None:
+        self.flush()
+        self._write(ns, f"{self._inside(ns)} {join(['sh', '-c', command])}", chapter="commands")
+
+    def _inside(self, ns: str, env: Iterable[tuple[str, str]] = (), *options: str) -> str:
+        """How a command of the node begins, with its files and environment."""
         lab, _, node = ns.partition(".")
-        env = [*self._env.get(ns, ()), ("NETLAB_LAB", lab), ("NETLAB_NODE", node)]
-        words = ["ip", "netns", "exec", ns, "env", *(f"{key}={value}" for key, value in env)]
-        self._write(ns, join([*words, "sh", "-c", command]), chapter="commands")
+        told = [*self._env.get(ns, ()), *env, ("NETLAB_LAB", lab), ("NETLAB_NODE", node)]
+        files = f' sh -euc "$inside" sh {quote(ns)}' if ns in self._with_files else ""
+        words = join(["env", *options, *(f"{key}={value}" for key, value in told)])
+        return f"ip netns exec {quote(ns)}{files} {words}"
 
     def _ip(self, ns: str, *words: str | int, if_there: bool = False) -> None:
         self._write(ns, f"{_ip(ns)} {join(map(str, words))}" + (_IF_THERE if if_there else ""))
@@ -285,7 +311,7 @@ class ScriptKernel:
         self._written += [Line(ns, line, chapter) for line in lines]
 
 
-def _wait_lines(ns: str, wanted: Mapping[str, Any]) -> Iterator[str]:
+def _wait_lines(ns: str, wanted: Mapping[str, Any], inside: str) -> Iterator[str]:
     """Until it is ready, as far as a shell can tell."""
     if not wanted["ready"]:
         return
@@ -294,7 +320,8 @@ def _wait_lines(ns: str, wanted: Mapping[str, Any]) -> Iterator[str]:
     if way in ("tcp", "udp"):
         test = f"{join([*within, 'ss', '-Hln' + way[0], f'sport = :{value}'])} | grep -q ."
     elif way in ("file", "exec"):
-        test = join([*within, "sh", "-c", value if way == "exec" else f"test -e {quote(value)}"])
+        line = value if way == "exec" else f"test -e {quote(value)}"
+        test = f"{inside} {join(['sh', '-c', line])} >/dev/null 2>&1"
     else:
         yield f"# not waited for: {way} {value!r}"
         return
@@ -305,7 +332,7 @@ def _wait_lines(ns: str, wanted: Mapping[str, Any]) -> Iterator[str]:
 
 _GUARD = (
     "for ns in $namespaces; do",
-    '    for place in /run/netns /etc/netns; do',
+    f"    for place in /run/netns /etc/netns {FILES}; do",
     '        [ ! -e "$place/$ns" ] || { echo "$place/$ns is there already" >&2; exit 1; }',
     "    done",
     "done",
@@ -322,9 +349,9 @@ _TAIL = (
     '            for pid in $(ip netns pids "$ns"); do kill -9 "$pid" 2>/dev/null || :; done',
     '            ip netns del "$ns" || left=1',
     "        fi",
-    '        rm -rf "/etc/netns/$ns"',
+    f'        rm -rf "/etc/netns/$ns" "{FILES}/$ns"',
     "    done",
-    "    rmdir /etc/netns 2>/dev/null || :",
+    f"    rmdir /etc/netns {FILES} 2>/dev/null || :",
     "    return $left",
     "}",
     "",
@@ -347,6 +374,50 @@ _BEGIN = (
         for name, value in BASELINE.items()
     ),
     "}",
+    "",
+)
+
+_FILES = (
+    "give() {  # NAMESPACE MODE PATH: a file of that node, its text on stdin",
+    f'    at={FILES}/$1/tree$3',
+    '    case ${3#/etc/} in */*) ;; *) [ ! -e "$3" ] || at=/etc/netns/$1/${3#/etc/} ;; esac',
+    '    mkdir -p "${at%/*}"; cat > "$at"; chmod "$2" "$at"',
+    "}",
+    "",
+    "# what `sh -c` does in a node to show the files that `ip netns exec` cannot show",
+    "inside='",
+    f"own={FILES}/$1; etc=/etc/netns/$1; shift",
+    '[ -d "$own" ] || exec "$@"',
+    'work=$own/work; mkdir -p "$work"; mount -t tmpfs -o mode=0755 none "$work"',
+    'find "$own/tree" -type f | sed "s|^$own/tree||" > "$work/files"',
+    "while IFS= read -r file; do",
+    "    above=${file%/*}",
+    '    while [ ! -d "$above/" ]; do above=${above%/*}; done',
+    '    [ -n "$above" ] || { echo "a new directory beside /etc: $file" >&2; exit 1; }',
+    '    [ -e "$file" ] || echo "$above"',
+    'done < "$work/files" > "$work/above"',
+    'LC_ALL=C sort -u "$work/above" > "$work/lacking"',
+    "last=none n=0",
+    "while IFS= read -r above; do",
+    '    case $above/ in "$last"/*) continue ;; esac',
+    '    last=$above n=$((n + 1)) upper=$work/$n',
+    '    mkdir -m "$(stat -c %a "$above/")" "$upper"; mkdir "$upper.work"',
+    '    options=lowerdir=$above,upperdir=$upper,workdir=$upper.work',
+    '    mount -t overlay -o "$options" none "$above"',
+    'done < "$work/lacking"',
+    "while IFS= read -r file; do",
+    '    if [ ! -e "$file" ]; then',
+    '        mkdir -p "${file%/*}"; rm -f "$file"; cp -p "$own/tree$file" "$file"',
+    '    elif ! cmp -s "$own/tree$file" "$file"; then',
+    '        n=$((n + 1)); cp -p "$own/tree$file" "$work/$n"; mount --bind "$work/$n" "$file"',
+    "    fi",
+    'done < "$work/files"',
+    'for file in "$etc"/*; do  # an overlay over /etc hides them',
+    '    if [ -e "$file" ] && ! cmp -s "$file" "/etc/${file##*/}"; then',
+    '        mount --bind "$file" "/etc/${file##*/}"',
+    "    fi",
+    "done",
+    """exec "$@"'""",
     "",
 )
 
@@ -374,9 +445,12 @@ def _head(
     yield f"# Written by netlab. Needs root and {tools}."
     yield "#     sh THIS up        build the lab (the default)"
     yield "#     sh THIS down      take it down"
-    yield f"#     ip netns exec {quote(example)} COMMAND"
-    yield "# A command started so keeps the machine's host name, and sees those of the node's files"
-    yield "# that lie directly below /etc and that the machine has as well."
+    if _has_files(lines):
+        yield f"#     sh THIS exec {quote(example)} COMMAND"
+        yield "# `ip netns exec` shows only those files that the machine has in /etc as well."
+    else:
+        yield f"#     ip netns exec {quote(example)} COMMAND"
+    yield "# A command started so keeps the machine's host name."
     yield "set -eu"
     yield ""
     yield f"namespaces={quote(' '.join(namespaces))}"
@@ -386,6 +460,21 @@ def _head(
         yield from _BEGIN
     if any(line.startswith("fresh ") for line in lines):
         yield from _FRESH
+    if _has_files(lines):
+        yield from _FILES
+
+
+def _has_files(lines: Iterable[str]) -> bool:
+    """Whether some may have to be shown that `ip netns exec` does not."""
+    return any("| give " in line for line in lines)
+
+
+def _with_exec(line: str) -> str:
+    """Of the script's end."""
+    if line.endswith("down) down ;;"):
+        start = 'shift; exec ip netns exec "$1" sh -euc "$inside" sh "$@"'
+        return f"{line}\n    exec) {start} ;;"
+    return line.replace("[up|down]", "[up|down|exec NAMESPACE COMMAND...]")
 
 
 def _indented(lines: Iterable[str]) -> list[str]:
@@ -421,14 +510,6 @@ def _write(path: str, text: str) -> str:
 
 def _copy_hosts(ns: str) -> str:
     return f'printf %s "$hosts" > {quote(f"/etc/netns/{ns}/hosts")}'
-
-
-def _file_lines(ns: str, path: str, text: str, mode: int) -> list[str]:
-    directory, _, name = path.rpartition("/")
-    if directory != "/etc":
-        return [f"# not shown by ip netns exec, which knows files of /etc only: {path!r}"]
-    target = f"/etc/netns/{ns}/{name}"
-    return [_write(target, text), f"chmod {mode:o} {quote(target)}"]
 
 
 def _write_sysctl(ns: str, name: str, value: str) -> str:

@@ -225,7 +225,7 @@ def test_a_namespace_begins_as_the_real_one_does() -> None:
         " /etc/hosts\n' > /etc/netns/l.a/resolv.conf",
         'for pid in $(ip netns pids l.a 2>/dev/null); do kill -9 "$pid" 2>/dev/null || :; done',
         "[ ! -e /run/netns/l.a ] || ip netns del l.a",
-        "rm -rf /etc/netns/l.a",
+        "rm -rf /etc/netns/l.a /run/netns-files/l.a",
     ]
 
 
@@ -246,13 +246,43 @@ def test_what_a_program_sees_lies_where_iproute2_looks() -> None:
         'printf %s "$hosts" > /etc/netns/l.a/hosts',
         "rm -f /etc/netns/l.a/hosts",
         "printf %s 'nameserver 10.0.0.53\n' > /etc/netns/l.a/resolv.conf",
-        "printf %s 'it'\"'\"'s\n' > /etc/netns/l.a/motd",
-        "chmod 640 /etc/netns/l.a/motd",
-        "# not shown by ip netns exec, which knows files of /etc only: '/srv/x'",
-        "ip netns exec l.a env LANG=C.UTF-8 NETLAB_LAB=l NETLAB_NODE=a sh -c true",
+        "printf %s 'it'\"'\"'s\n' | give l.a 640 /etc/motd",
+        "printf %s '' | give l.a 644 /srv/x",
+        'ip netns exec l.a sh -euc "$inside" sh l.a env LANG=C.UTF-8'
+        " NETLAB_LAB=l NETLAB_NODE=a sh -c true",
         "find /etc/netns/l.a -type f ! -name hosts ! -name resolv.conf -exec rm {} +",
+        "rm -rf /run/netns-files/l.a",
         "rm -f /etc/netns/l.*/hosts",
     ]
+
+
+def test_only_a_script_with_files_tells_how_to_show_them() -> None:
+    kernel = ScriptKernel()
+    kernel.add_namespace("l.a")
+    assert "inside" not in str(kernel)
+    assert "ip netns exec l.a COMMAND" in str(kernel)
+    kernel.write_entry("l.a", json.dumps({"files": [["/srv/x", "", 0o644]]}))
+    assert "sh THIS exec l.a COMMAND" in str(kernel)
+    assert "    exec) shift; exec ip netns exec" in str(kernel)
+
+
+def test_processes_of_one_turn_are_waited_for_when_all_have_been_started() -> None:
+    kernel = ScriptKernel()
+    for ns, turn in (("l.a", 1), ("l.b", 1), ("l.a", 2)):
+        ready = {"ready": ["exec", "true"], "within": 5.0}
+        spec = {"argv": ["daemon"], "env": [["X", "y"]], "cwd": "/", "user": ""}
+        kernel.start_process(ns, f"p{turn}", json.dumps({**spec, **ready}), turn)
+    kernel.run("l.b", "true")
+    assert [" ".join(line.split()[:6]) for line in kernel.lines] == [
+        "setsid ip netns exec l.a env",
+        "setsid ip netns exec l.b env",
+        "n=0; until ip netns exec l.a",
+        "n=0; until ip netns exec l.b",
+        "setsid ip netns exec l.a env",
+        "n=0; until ip netns exec l.a",
+        "ip netns exec l.b env NETLAB_LAB=l",
+    ]
+    assert "exec l.a env X=y NETLAB_LAB=l NETLAB_NODE=a sh -c true >/dev/null" in kernel.lines[2]
 
 
 def test_what_every_node_starts_with_is_said_once() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,6 +125,61 @@ def test_a_script_makes_the_lab_that_netlab_makes(
     down = run(script, "down")
     assert (down.returncode, down.stdout, down.stderr) == (0, "", "")
     assert [*Path("/run/netns").glob(f"{lab}.*"), *Path("/etc/netns").glob(f"{lab}.*")] == []
+
+
+FILES = """\
+nodes:
+  a:
+    files:
+      /etc/passwd: "root:x:0:0::/:/bin/sh\\n"
+      /etc/netlab-new: "it's new\\n"
+      /etc/netlab-new.d/deep/one: {text: "one\\n", mode: 0o640}
+      /usr/share/netlab-new: "two\\n"
+      /srv/netlab/new: "three\\n"
+    exec: ["cat /srv/netlab/new > /dev/null"]
+  b:
+links: [[a, b]]
+"""
+SHOWN = (
+    "/etc/passwd /etc/netlab-new /etc/netlab-new.d/deep/one /usr/share/netlab-new /srv/netlab/new"
+)
+
+
+def test_a_script_shows_files_that_the_machine_has_not(
+    write: Write, lab: str, script: Path
+) -> None:
+    file = write(FILES)
+    look = ["sh", "-c", f"cat {SHOWN} /etc/hosts /etc/resolv.conf; stat -c '%a %n' {SHOWN}"]
+    done("up", file)
+    wanted = inside(lab, "a", *look)
+    done("down", lab)
+    script.write_text(done("script", file))
+    up = run(script, "up")
+    assert (up.returncode, up.stdout, up.stderr) == (0, "", "")
+    assert tool("sh", str(script), "exec", f"{lab}.a", *look) == wanted.out
+    assert tool("sh", str(script), "exec", f"{lab}.b", "cat", "/etc/hosts").endswith("b\n")
+    assert [path for path in SHOWN.split()[1:] if Path(path).exists()] == []
+    down = run(script, "down")
+    assert (down.returncode, down.stdout, down.stderr) == (0, "", "")
+    assert not Path("/run/netns-files").exists()
+
+
+DAEMONS = {"dhcp-dns": ("dnsmasq", "busybox"), "ospf": ("bird", "birdc"), "web": ("nginx",)}
+
+
+@pytest.mark.parametrize("which", DAEMONS)
+def test_a_script_starts_the_processes_of_a_lab(
+    write: Write, lab: str, script: Path, which: str
+) -> None:
+    if lacking := [name for name in DAEMONS[which] if not shutil.which(name)]:
+        pytest.skip(f"no {', '.join(lacking)}")
+    text = (ROOT / "topologies" / f"{which}.yaml").read_text()
+    file = write(re.sub("^name: .*", f"name: {lab}", text, flags=re.MULTILINE))
+    script.write_text(done("script", file))
+    up = run(script, "up")
+    assert (up.returncode, up.stdout, up.stderr) == (0, "", "")
+    down = run(script, "down")
+    assert (down.returncode, down.stdout, down.stderr) == (0, "", "")
 
 
 # what is looked at: all but numbers that the kernel counts, and what comes with the carrier
