@@ -358,7 +358,15 @@ def leads_outside(e: Evidence) -> str:
 
 
 def no_tunnel_there(e: Evidence) -> str:
-    end = e.peer_of_tunnel
+    return _no_tunnel(e, e.peer_of_tunnel)
+
+
+def asked_through_wrong_tunnel(e: Evidence) -> str:
+    found = wrong_tunnel(e)
+    return _no_tunnel(e, found[1].remote) if found and neighbour_silent(e) else ""
+
+
+def _no_tunnel(e: Evidence, end: str) -> str:
     if not end:
         return ""
     holder = e.terrain.holder(end)
@@ -397,6 +405,13 @@ def shut_port(e: Evidence) -> Found:
 def isolated_ports(e: Evidence) -> list[tuple[str, LinkFact]]:
     found = [(node, port) for node, port in e.ports if port.isolated]
     return found if len({node for node, _ in found}) == 1 and len(found) > 1 else []
+
+
+def wrong_tunnel(e: Evidence) -> Found:
+    """On the segment: one that leads to where none ends."""
+    ends = e.terrain.tunnels(e.node, e.route.device) if e.route else []
+    some = [(n, f.links[d]) for n, d in ends if (f := e.all_facts.get(n)) and d in f.links]
+    return next(((n, link) for n, link in some if _no_tunnel(e, link.remote)), None)
 
 
 def circle_of(e: Evidence) -> list[str]:

@@ -366,6 +366,7 @@ def _asked(record: Record) -> Iterator[tuple[str, Ask | None]]:
 def _segment(node: str, route: Route, terrain: Terrain) -> Iterator[tuple[str, None]]:
     """Who has to do with the next hop."""
     yield terrain.peer(node, route.device)[0], None
+    yield from ((end, None) for end, _ in terrain.tunnels(node, route.device))
     for goal in terrain.holders.get(route.via or route.destination, ()):
         for passed, _ in terrain.segment_way(node, route.device, goal):
             yield passed, None

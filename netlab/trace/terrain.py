@@ -104,6 +104,15 @@ class Terrain:
                     waiting.append(far)
         return ()
 
+    def tunnels(self, node: str, device: str) -> list[tuple[str, str]]:
+        """The ends of tunnels that get what is flooded by one device, as a question by ARP is."""
+        reached = [self.peer(node, device)]
+        for here in reached:  # it grows meanwhile
+            far = (self.peer(here[0], port) for port in self._through(*here))
+            reached += [end for end in far if end[0] and end not in reached]
+        ports = ((n, p) for n, d in reached for p in self._through(n, d))
+        return [(n, p) for n, p in ports if (d := self.spots[n].device(p)) and d.kind == "vxlan"]
+
     def _through(self, node: str, port: str) -> list[str]:
         """The other ports of the bridge that a device is a port of."""
         bridge = self.bridge_of(node, port)

@@ -24,6 +24,7 @@ from netlab.trace.clues import (
     another_way,
     answered_by_reset,
     arrived,
+    asked_through_wrong_tunnel,
     back_where_it_came,
     blocked_port,
     both_isolated,
@@ -76,6 +77,7 @@ from netlab.trace.clues import (
     tun_without_reader,
     unanswered,
     waits_for_fragments,
+    wrong_tunnel,
 )
 from netlab.trace.evidence import Evidence
 from netlab.trace.model import Cause, Disposition
@@ -138,6 +140,7 @@ def names() -> list[str]:
 def _words(e: Evidence) -> Mapping[str, str]:
     chain, packet, route = e.chain, e.packet, e.route
     dead, blocked, down = dead_link(e), blocked_port(e), shut_port(e)
+    tunnel = wrong_tunnel(e)
     return {
         "lab": e.terrain.lab,
         "node": e.node,
@@ -157,6 +160,8 @@ def _words(e: Evidence) -> Mapping[str, str]:
         "prefix": route.prefix if route else "",
         "via": e.next_hop,
         "mtu": str(mtu_of(e)),
+        "tunnel": named(tunnel),
+        "remote": tunnel[1].remote if tunnel else "",
         "error_lost": e.error_lost,
         "asked": e.probe.destination,
         "sender": e.probe.sender,
@@ -512,6 +517,14 @@ CAUSES: tuple[Entry, ...] = (
         (after("tx"), leads_outside),
         "{what} left {node} by {device}, where a program or another machine takes it",
         "",
+    ),
+    Entry(
+        "vxlan-wrong-peer",
+        Disposition.NO_NEIGHBOUR,
+        (either(after("postrouting"), never_sent), asked_through_wrong_tunnel),
+        "nobody answers for {via}: {tunnel} carries what {node} asks to {remote}, where no such"
+        " tunnel ends",
+        "see `remote` of the vxlan device, and the number that it has at both ends",
     ),
     Entry(
         "neighbour-failed",

@@ -319,6 +319,15 @@ links:
     Case("left", "left", routed(
         gw="interfaces: {tun0: {kind: tun, addresses: [10.8.0.1/24]}}, " + program(READS)),
          "cli 10.8.0.2"),
+    Case("vxlan-wrong-peer", "no-neighbour", """\
+nodes:
+  cli: {}
+  gw: {interfaces: {vx: {kind: vxlan, id: 7, remote: 10.1.0.9}, br: {kind: bridge, ports: [vx, p]}}}
+  srv: {interfaces: {vx: {kind: vxlan, id: 7, remote: 10.1.0.1, addresses: [10.9.0.2/24]}}}
+links:
+  - ["cli:eth0 10.9.0.1/24", "gw:p"]
+  - ["gw:eth0 10.1.0.1/24", "srv:eth0 10.1.0.2/24"]
+""", "cli srv --to 10.9.0.2", at="cli", name="asked for"),
     Case("vxlan-wrong-peer", "misdirected", """\
 nodes:
   cli: {interfaces: {vx: {kind: vxlan, id: 7, remote: 10.1.0.2, addresses: [10.9.0.1/24]}}}
