@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from socket import AF_INET, AF_INET6, inet_pton
 from typing import Literal, NamedTuple, TypeAlias
 
+from netlab.firewall.held import OF_TRACES
 from netlab.trace.headers import (
     ETHERNET,
     ICMP,
@@ -47,6 +48,11 @@ class Mark(NamedTuple):
 def fresh() -> int:
     """One that nobody else has, and whose neighbours do not wrap around."""
     return secrets.randbelow(WORD - 2) + 1
+
+
+def table_name(cookie: int) -> str:
+    """Of the nftables table that shows a probe: each has its own, so that two do not meet."""
+    return f"{OF_TRACES}{cookie:08x}"
 
 
 def marks(probe: Probe, *, tunnels: bool = False) -> list[Mark]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from netlab.firewall.held import OF_TRACES
-from netlab.trace.cookie import Way, way_of
+from netlab.trace.cookie import Way, table_name, way_of
 from netlab.trace.headers import ERRORS, NAMES, Headers, parse
 from netlab.trace.model import Packet, Probe
 from netlab.trace.sighting import Sighting
@@ -140,12 +140,15 @@ def _told(
     frames: Mapping[tuple[str, tuple[object, ...]], Seen],
 ) -> Iterator[Seen]:
     """Messages that belong together have one id, and the first of a chain has the headers."""
+    own = table_name(probe.cookie)
     ours: set[tuple[str, int]] = set()
     now: dict[tuple[str, int], Way | None] = {}
     for sighting in sightings:
+        if sighting.table.startswith(OF_TRACES) and sighting.table != own:
+            continue  # somebody traces beside
         group = sighting.node, sighting.id
         headers = parse(sighting.network, sighting.transport, sighting.link)
-        if sighting.table.startswith(OF_TRACES) and sighting.point == "rule" and sighting.handle:
+        if sighting.table == own and sighting.point == "rule" and sighting.handle:
             ours.add(group)
         if headers is not None:
             frame = frames.get((sighting.node, _key(headers.packet)))

@@ -19,11 +19,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from netlab.firewall import ops
-from netlab.firewall.held import OF_TRACES
 from netlab.firewall.wire import attributes, each, nest, number, string, text, u32
 from netlab.kernel.wire import open_socket
 from netlab.trace.backends.base import Backend, CannotWatch, Scene
-from netlab.trace.cookie import Mark, marks
+from netlab.trace.cookie import Mark, marks, table_name
 from netlab.trace.sighting import Sighting
 
 NETLINK_NETFILTER = 12
@@ -57,11 +56,6 @@ STATES = {1: "invalid", 2: "established", 4: "related", 8: "new", 64: "untracked
 
 
 # the table
-
-
-def table_name(cookie: int) -> str:
-    """Of its own for each probe, so that two do not meet."""
-    return f"{OF_TRACES}{cookie:08x}"
 
 
 def chain_name(hook: str, which: str) -> str:
