@@ -62,25 +62,25 @@ class LinuxMachine:
     def kernel(self, lab: str, should_stop: Callable[[], bool]) -> Iterator[Kernel]:
         from netlab.kernel.netlink import NetlinkKernel
 
-        names.prepare_directory(self._netns, self._state)
-        kernel = NetlinkKernel(
-            lab,
-            state=self._state,
-            netns=self._netns,
-            should_stop=should_stop,
-            stock=self._stock,
-        )
-        with closing(kernel):
-            yield kernel
+        with names.in_use(self._netns):
+            kernel = NetlinkKernel(
+                lab,
+                state=self._state,
+                netns=self._netns,
+                should_stop=should_stop,
+                stock=self._stock,
+            )
+            with closing(kernel):
+                yield kernel
 
     @contextmanager
     def taker(self, lab: str) -> Iterator[Kernel]:
         from netlab.kernel.taker import Taker
 
-        names.prepare_directory(self._netns, self._state)
-        taker = Taker(lab, state=self._state, netns=self._netns)
-        with closing(taker):
-            yield cast("Kernel", taker)  # the verbs that it has not, nobody asks it for
+        with names.in_use(self._netns):
+            taker = Taker(lab, state=self._state, netns=self._netns)
+            with closing(taker):
+                yield cast("Kernel", taker)  # the verbs that it has not, nobody asks it for
 
     def standing(self, inodes: Mapping[str, int]) -> frozenset[str]:
         if os.geteuid() != 0:  # who may not go there goes by the inode

@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 
+from netlab.errors import MachineLacks
 from netlab.kernel import libc
 
 MS_SHARED = 1 << 20
-MARK = ".netns-mounted"
-"""A file of the state directory: netlab itself made /run/netns what it is."""
+WAY_OUT = "names of namespaces are kept there (ip-netns(8)); it must be a directory to write to"
 
 
 def mount_name(directory: str, name: str, fd: int) -> None:
@@ -76,44 +76,71 @@ def _nsfs() -> int:
     return os.stat("/proc/self/ns/net").st_dev
 
 
-def prepare_directory(directory: str, state: str) -> None:
+@contextmanager
+def in_use(directory: str) -> Iterator[None]:
+    """Names are given and taken there, and nobody tidies it up meanwhile. Raises MachineLacks."""
+    with _locked(os.path.dirname(directory), fcntl.LOCK_SH):
+        try:
+            prepare_directory(directory)
+        except OSError as problem:
+            why = f"{directory} cannot be used: {problem.strerror}"
+            raise MachineLacks(why, hint=WAY_OUT) from problem
+        yield
+
+
+def prepare_directory(directory: str) -> None:
     """Make it a shared mount, as the first ``ip netns add`` would, and remember who did."""
-    with _alone(state):
-        os.makedirs(directory, mode=0o755, exist_ok=True)
+    os.makedirs(directory, mode=0o755, exist_ok=True)
+    with _locked(directory, fcntl.LOCK_EX):  # as ip(8) does: else there are two mounts, then four
         try:
             libc.mount("", directory, "none", MS_SHARED | libc.MS_REC)
-            return
         except OSError as problem:
             if problem.errno != errno.EINVAL:
                 raise
-        with open(f"{state}/{MARK}", "w"):
+            with suppress(OSError):  # without it nobody will take the mount away
+                os.close(os.open(_mark(directory), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
             libc.mount(directory, directory, "none", libc.MS_BIND | libc.MS_REC)
-        libc.mount("", directory, "none", MS_SHARED | libc.MS_REC)
+            libc.mount("", directory, "none", MS_SHARED | libc.MS_REC)
+    if os.statvfs(directory).f_flag & os.ST_RDONLY:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
 
 def tidy_directory(directory: str, state: str) -> None:
-    """Undo ``prepare_directory`` if netlab did it and nobody uses it; then the state directory.
+    """Undo ``prepare_directory`` if netlab did it and nobody uses it; and the state directory.
 
     Each step is refused by the kernel while it would hurt: a busy mount, a directory in use.
     """
-    with suppress(FileNotFoundError, NotADirectoryError), _alone(state) as found:
-        if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            return  # it has been refused, and is not ours to take away
-        names = os.listdir(state)
-        if names == [MARK] and not os.listdir(directory):
-            with suppress(OSError):
-                libc.unmount(directory)
-                os.unlink(f"{state}/{MARK}")
-                os.rmdir(directory)
-        with suppress(OSError):
+    with suppress(OSError):
+        found = os.stat(state, follow_symlinks=False)
+        others_may_write = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        if found.st_uid == os.geteuid() and not others_may_write:  # else it has been refused
             os.rmdir(state)
+    if not _is_left(directory):
+        return
+    with suppress(OSError), _locked(os.path.dirname(directory), fcntl.LOCK_EX | fcntl.LOCK_NB):
+        if _is_left(directory):
+            libc.unmount(directory)
+            os.unlink(_mark(directory))
+            os.rmdir(directory)
+
+
+def _mark(directory: str) -> str:
+    """A file beside it: netlab made it what it is, for whichever state directory."""
+    return f"{directory}.netlab"
+
+
+def _is_left(directory: str) -> bool:
+    """Whether it is netlab's, and nobody's namespace is named there."""
+    with suppress(OSError):
+        return os.path.exists(_mark(directory)) and not os.listdir(directory)
+    return False
 
 
 @contextmanager
-def _alone(state: str) -> Iterator[os.stat_result]:
-    fd = os.open(state, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+def _locked(directory: str, how: int) -> Iterator[None]:
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield os.fstat(fd)
+        fcntl.flock(fd, how)
+        yield
     finally:
         os.close(fd)

@@ -171,4 +171,6 @@ def test_run_netns_is_as_it_was(write: Write, lab: str, there: str, others: list
     ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
     assert (ended.returncode, ended.stderr) == (0, "")
     nodes = [f"{lab}.a", f"{lab}.b", *others]
-    assert ended.stdout.split() == ["/run:", "before", "netlab", "netns", "/run/netns:", *nodes]
+    mark = ["netns.netlab"] if there == "absent" else []
+    run = ["/run:", "before", "netlab", "netns", *mark]
+    assert ended.stdout.split() == [*run, "/run/netns:", *nodes]
