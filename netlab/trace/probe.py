@@ -14,7 +14,7 @@ import os
 import socket
 import struct
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from netlab.trace.model import Probe
 
@@ -102,11 +102,25 @@ def _set(sock: socket.socket, probe: Probe) -> None:
             sock.setsockopt(level, IPV6_DONTFRAG, int(probe.dont_fragment))
 
 
-def source_of(probe: Probe) -> str:
+Place: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
+
+
+def place_of(probe: Probe, port: int) -> Place:
+    """Where it goes, as connect(2) wants it: a device is meant by its index in this namespace.
+
+    Raises OSError where there is no such device.
+    """
+    address, _, device = probe.destination.partition("%")
+    if probe.version == 4:
+        return address, port
+    return address, port, 0, socket.if_nametoindex(device) if device else 0
+
+
+def source_of(probe: Probe, place: Place) -> str:
     """The address that the kernel would send from; "" where it knows no way there."""
     with socket.socket(FAMILIES[probe.version], socket.SOCK_DGRAM) as sock:
         try:
-            sock.connect((probe.destination, probe.port or 1))
+            sock.connect((place[0], place[1] or 1, *place[2:]))
         except OSError:
             return ""
         return str(sock.getsockname()[0])
@@ -118,7 +132,9 @@ class Base:
     waits_for_writing = False
 
     def __init__(self, probe: Probe, kind: int, protocol: int = 0) -> None:
-        self.probe = replace(probe, source=probe.source or source_of(probe))
+        port = probe.port if kind != socket.SOCK_RAW else 0
+        self._to = place_of(probe, port)
+        self.probe = replace(probe, source=probe.source or source_of(probe, self._to))
         flags = socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         self._sock = socket.socket(FAMILIES[probe.version], kind | flags, protocol)
         self._result = PENDING
@@ -163,10 +179,6 @@ class Base:
 
     def close(self) -> None:
         self._sock.close()
-
-    @property
-    def _to(self) -> tuple[str, int]:
-        return self.probe.destination, self.probe.port
 
 
 class Connection(Base):
@@ -227,7 +239,7 @@ class Echo(Base):
         self.probe = replace(self.probe, from_port=self.probe.from_port or os.getpid() & 0xFFFF)
 
     def _send(self) -> None:
-        self._sock.connect((self.probe.destination, 0))
+        self._sock.connect(self._to)
         message = struct.pack(">BBHHH", ECHO[self.probe.version], 0, 0, self.probe.from_port, 1)
         message += _payload(self.probe)
         if self.probe.version == 4:  # of ICMPv6 the kernel does it
@@ -258,7 +270,7 @@ class Syn(Base):
             self._sock.setsockopt(socket.IPPROTO_IPV6, IPV6_CHECKSUM, TCP_CHECKSUM_AT)
 
     def _send(self) -> None:
-        self._sock.connect((self.probe.destination, 0))
+        self._sock.connect(self._to)
         source = self._sock.getsockname()[0]
         head = struct.pack(
             ">HHIIBBHHH", self.probe.from_port, self.probe.port, self.probe.cookie - 1, 0,

@@ -97,7 +97,7 @@ def _is_address(text: str) -> bool:
 def _destination(words: Words, sender: Spot, target: str, terrain: Terrain) -> str:
     address = words.to or (words.target if _is_address(words.target) else "")
     if address:
-        return _given(address, words)
+        return _given(address, words, sender)
     own = [a for a in map(plain, terrain.spots[target].addresses) if _is_usual(a)]
     if not own:
         raise UsageError(
@@ -112,7 +112,7 @@ def _destination(words: Words, sender: Spot, target: str, terrain: Terrain) -> s
     return (both or either)[0]
 
 
-def _given(address: str, words: Words) -> str:
+def _given(address: str, words: Words, sender: Spot) -> str:
     if not _is_address(address):
         raise UsageError(
             f"{address} is no address", hint="an IPv4 or IPv6 address, as 203.0.113.1 or fd00::1"
@@ -128,6 +128,11 @@ def _given(address: str, words: Words) -> str:
     if parsed.version == 6 and parsed.is_link_local and not device:
         raise UsageError(
             f"{address} is on every link alike", hint=f"say by which device: {address}%eth0"
+        )
+    known = [d.name for d in sender.devices]
+    if device and device not in known:
+        raise UsageError(
+            f"{sender.name} has no device {device}", hint=f"it has: {', '.join(known)}"
         )
     return address if device else str(parsed)
 
