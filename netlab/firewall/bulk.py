@@ -76,4 +76,4 @@ def _ether(text: str) -> bytes:
     return found
 
 
-_NUMBERS = ("integer", "service", "mark", "hex")
+_NUMBERS = ("integer", "service", "mark", "hex", "0x")

@@ -86,18 +86,18 @@ IPV6 = Type("ipv6_addr", 8, 128, ">", form="ipv6")
 ETHER = Type("ether_addr", 9, 48, ">", form="ether")
 ETHER_TYPE = Type("ether_type", 10, 16, ">", form="hex", symbols=ETHER_TYPES)
 ARP_OP = Type(
-    "arp_op", 11, 16, ">", form="hex",
+    "arp_op", 11, 16, ">",
     symbols=_pairs("request 1 reply 2 rrequest 3 rreply 4 inrequest 8 inreply 9 nak 10"),
 )  # fmt: skip
 PROTOCOL = Type("inet_proto", 12, 8, ">", symbols=PROTOCOLS)
 SERVICE = Type("inet_service", 13, 16, ">", form="service")
 ICMP_TYPE = Type("icmp_type", 14, 8, ">", symbols=ICMP_TYPES)
 TCP_FLAG = Type(
-    "tcp_flag", 15, 8, "=", form="hex", flags=True,
+    "tcp_flag", 15, 8, "=", form="0x", flags=True,
     symbols=_pairs("fin 1 syn 2 rst 4 psh 8 ack 16 urg 32 ecn 64 cwr 128"),
 )  # fmt: skip
 DCCP_TYPE = Type(
-    "dccp_pkttype", 16, 4, ">", form="hex",
+    "dccp_pkttype", 16, 4, ">",
     symbols=_numbered("request response data ack dataack closereq close reset sync syncack"),
 )  # fmt: skip
 MH_TYPE = Type(
@@ -113,7 +113,7 @@ DURATION = Type("time", 18, 32, form="duration")
 MARK = Type("mark", 19, 32, form="mark")
 IFINDEX = Type("iface_index", 20, 32, form="ifindex")
 IFTYPE = Type(
-    "iface_type", 21, 16, form="hex",
+    "iface_type", 21, 16,
     symbols=_pairs("ether 1 ppp 512 ipip 768 ipip6 769 loopback 772 sit 776 ipgre 778"),
 )  # fmt: skip
 REALM = Type("realm", 22, 32, form="named", symbols={"cosmos": 0})
@@ -121,12 +121,12 @@ CLASSID = Type("classid", 23, 32, form="classid")
 UID = Type("uid", 24, 32, form="uid")
 GID = Type("gid", 25, 32, form="gid")
 CT_STATE = Type(
-    "ct_state", 26, 32, form="hex", flags=True,
+    "ct_state", 26, 32, form="0x", flags=True,
     symbols=_pairs("invalid 1 new 8 established 2 related 4 untracked 64"),
 )  # fmt: skip
 CT_DIRECTION = Type("ct_dir", 27, 8, symbols={"original": 0, "reply": 1})
 CT_STATUS = Type(
-    "ct_status", 28, 32, form="hex", flags=True,
+    "ct_status", 28, 32, form="0x", flags=True,
     symbols=_pairs(
         "expected 1 seen-reply 2 assured 4 confirmed 8 snat 16 dnat 32 dying 512"
     ),
@@ -144,7 +144,7 @@ ICMPX_CODE = Type(
 )  # fmt: skip
 DEVGROUP = Type("devgroup", 35, 32, form="named", symbols={"default": 0})
 DSCP_TYPE = Type("dscp", 36, 6, ">", form="hex", symbols=DSCP)
-ECN = Type("ecn", 37, 2, ">", symbols=_pairs("not-ect 0 ect1 1 ect0 2 ce 3"))
+ECN = Type("ecn", 37, 2, ">", form="0x", symbols=_pairs("not-ect 0 ect1 1 ect0 2 ce 3"))
 ADDRTYPE = Type(
     "fib_addrtype", 38, 32,
     symbols=_numbered(
@@ -153,7 +153,7 @@ ADDRTYPE = Type(
 )  # fmt: skip
 BOOLEAN = Type("boolean", 39, 8, symbols={"exists": 1, "missing": 0})
 CT_EVENT = Type(
-    "ct_event", 40, 32, form="hex", flags=True,
+    "ct_event", 40, 32, form="0x", flags=True,
     symbols={
         name: 1 << bit
         for name, bit in _pairs(
@@ -177,6 +177,7 @@ CGROUP2 = Type("cgroupsv2", 46, 64, form="cgroup")
 
 TYPES = {value.name: value for value in list(globals().values()) if isinstance(value, Type)}
 TYPES["time"] = DURATION
+HEX = Type("integer", 4, form="0x")
 BY_NUMBER = {kind.number: kind for kind in [*TYPES.values(), TIME]}
 
 
@@ -186,9 +187,9 @@ def sized(kind: Type, bits: int, order: str = "") -> Type:
     if kind.bits == bits and kind.order == order:
         return kind
     return _SIZED.setdefault(
-        (kind.name, bits, order),
+        (kind.name, kind.form, bits, order),
         Type(kind.name, kind.number, bits, order, kind.form, kind.symbols, kind.flags),
     )
 
 
-_SIZED: dict[tuple[str, int, str], Type] = {}
+_SIZED: dict[tuple[str, str, int, str], Type] = {}

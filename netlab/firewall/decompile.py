@@ -11,7 +11,7 @@ from . import values
 from .datatypes import sized
 from .fields import FIB_FLAGS, FIB_RESULTS, FIELDS, Field
 from .held import Attributes, HeldRule, HeldTable, Op, op_of, ops_of
-from .loads import Loaded
+from .loads import EXTENSIONS, Loaded
 from .read_matches import bitmask, compare, outside
 from .read_objects import OBJECT_NAMES, fresh
 from .read_sets import anonymous, data_of, literal, verdict
@@ -123,10 +123,11 @@ def _fib(r: Reading, a: Attributes) -> None:
     r.put(a[1], Register(s.Selector(field.words), kind, field))
 
 
+_EXTENSIONS = {code: source for source, code in EXTENSIONS.items()}
 _EXTHDR = {
     (field.source, *field.where): field
     for field in reversed(FIELDS.values())
-    if field.source in ("exthdr", "tcpopt")
+    if field.source in EXTENSIONS
 }
 
 
@@ -134,7 +135,7 @@ def _exthdr(r: Reading, a: Attributes) -> None:
     if 1 not in a:
         STATEMENTS["exthdr"](r, a)
         return
-    source = "tcpopt" if number(a.get(6, b"")) == 1 else "exthdr"
+    source = _EXTENSIONS.get(number(a.get(6, b"")), "exthdr")
     header, first, bits = number(a[2]), number(a[3]) * 8, number(a[4]) * 8
     present = number(a.get(5, b"")) & 1
     field = _EXTHDR.get((source, header, 0 if present else first, 8 if present else bits, present))
@@ -266,6 +267,10 @@ def _dynset(r: Reading, a: Attributes) -> None:
         data = content(r, r.register(a[5]), data_of(held)[0].type)
     element = s.Element(key, data, values.duration(timeout) if timeout else "",
                         statements=tuple(map(fresh, ops)))  # fmt: skip
+    if anonymous(held):
+        size = number(attributes(held.attributes.get(9, b"")).get(1, b""))
+        r.say(s.Meter(held.name, element, size))
+        return
     verb = {0: "add", 1: "update", 2: "delete"}[number(a[3])]
     r.say(s.Remember(verb, held.name, element))
 

@@ -15,7 +15,7 @@ class Field:
     words: tuple[str, ...]
     type: Type
     source: str
-    """payload, meta, ct, exthdr, tcpopt, rt, socket, fib, xfrm, osf."""
+    """payload, meta, ct, exthdr, tcpopt, ipopt, chunk, rt, socket, fib, xfrm, osf."""
     where: tuple[int, ...]
     """payload: base, bit offset, bits; meta: key; exthdr: header, bit offset, bits; …"""
 
@@ -112,8 +112,8 @@ _HEADERS: dict[str, tuple[tuple[str, Type, int, int], ...]] = {
     ),
     "igmp": (
         ("type", t.IGMP_TYPE, 0, 0),
-        ("mrt", t.INTEGER, 8, 8),
         ("checksum", t.INTEGER, 16, 16),
+        ("mrt", t.INTEGER, 8, 8),
         ("group", t.INTEGER, 32, 32),
     ),
     "ip6": (
@@ -183,7 +183,7 @@ _HEADERS: dict[str, tuple[tuple[str, Type, int, int], ...]] = {
     ),
     "comp": (
         ("nexthdr", t.PROTOCOL, 0, 0),
-        ("flags", t.INTEGER, 8, 8),
+        ("flags", t.HEX, 8, 8),
         ("cpi", t.INTEGER, 16, 16),
     ),
 }
@@ -216,6 +216,7 @@ _META: tuple[tuple[str, int, Type], ...] = (
     ("skgid", 11, t.GID),
     ("nftrace", 12, sized(t.INTEGER, 1)),
     ("rtclassid", 13, t.REALM),
+    ("secmark", 14, sized(t.INTEGER, 32)),
     ("nfproto", 15, t.NFPROTO),
     ("l4proto", 16, t.PROTOCOL),
     ("ibrname", 17, t.IFNAME),
@@ -280,7 +281,7 @@ CT_DIRECTED = frozenset((
 CT_UNDIRECTED = frozenset(["l3proto", "protocol", "packets", "bytes", "avgpkt", "zone"])
 
 # IPv6 extension headers: name: (number, (field, type, first bit, bits))
-EXTHDRS = {"hbh": 0, "dst": 60, "rt": 43, "frag": 44, "mh": 135, "rt0": 43, "rt2": 43, "srh": 43}
+EXTHDRS = {"hbh": 0, "dst": 60, "rt": 43, "frag": 44, "mh": 135, "rt0": 43, "srh": 43}
 _EXTENSIONS: dict[str, tuple[tuple[str, Type, int, int], ...]] = {
     "hbh": (("nexthdr", t.PROTOCOL, 0, 8), ("hdrlength", t.INTEGER, 8, 8)),
     "dst": (("nexthdr", t.PROTOCOL, 0, 8), ("hdrlength", t.INTEGER, 8, 8)),
@@ -289,6 +290,16 @@ _EXTENSIONS: dict[str, tuple[tuple[str, Type, int, int], ...]] = {
         ("hdrlength", t.INTEGER, 8, 8),
         ("type", t.INTEGER, 16, 8),
         ("seg-left", t.INTEGER, 24, 8),
+    ),
+    "srh": (
+        ("last-entry", t.INTEGER, 32, 8),
+        ("flags", t.INTEGER, 40, 8),
+        ("tag", t.INTEGER, 48, 16),
+        *((f"sid[{n + 1}]", t.IPV6, 64 + 128 * n, 128) for n in range(2)),
+    ),
+    "rt0": (
+        ("reserved", t.INTEGER, 32, 32),
+        *((f"addr[{n + 1}]", t.IPV6, 64 + 128 * n, 128) for n in range(16)),
     ),
     "frag": (
         ("nexthdr", t.PROTOCOL, 0, 8),
@@ -326,6 +337,37 @@ _OPTIONS: dict[str, tuple[tuple[str, int, int], ...]] = {
     "md5sig": (("length", 8, 8),),
     "mptcp": (("length", 8, 8), ("subtype", 16, 4)),
 }
+
+_BOTH: tuple[tuple[str, int, int], ...] = (("type", 0, 8), ("length", 8, 8))
+IP_OPTIONS = {"rr": 7, "lsrr": 131, "ssrr": 137, "ra": 148}
+_IP_OPTIONS: dict[str, tuple[tuple[str, int, int], ...]] = {
+    **dict.fromkeys(("rr", "lsrr", "ssrr"), (*_BOTH, ("ptr", 16, 8), ("addr", 24, 32))),
+    "ra": (*_BOTH, ("value", 16, 16)),
+}
+
+SCTP_CHUNKS = {
+    "data": 0, "init": 1, "init-ack": 2, "sack": 3, "heartbeat": 4, "heartbeat-ack": 5,
+    "abort": 6, "shutdown": 7, "shutdown-ack": 8, "error": 9, "cookie-echo": 10, "cookie-ack": 11,
+    "ecne": 12, "cwr": 13, "shutdown-complete": 14, "asconf-ack": 128, "forward-tsn": 192,
+    "asconf": 193,
+}  # fmt: skip
+_INIT = (
+    ("init-tag", 32, 32), ("a-rwnd", 64, 32), ("num-outbound-streams", 96, 16),
+    ("num-inbound-streams", 112, 16), ("initial-tsn", 128, 32),
+)  # fmt: skip
+_SCTP_CHUNKS: dict[str, tuple[tuple[str, int, int], ...]] = {
+    "data": (("tsn", 32, 32), ("stream", 64, 16), ("ssn", 80, 16), ("ppid", 96, 32)),
+    "init": _INIT,
+    "init-ack": _INIT,
+    "sack": (("cum-tsn-ack", 32, 32), ("a-rwnd", 64, 32), ("num-gap-ack-blocks", 96, 16),
+             ("num-dup-tsns", 112, 16)),
+    "shutdown": (("cum-tsn-ack", 32, 32),),
+    "ecne": (("lowest-tsn", 32, 32),),
+    "cwr": (("lowest-tsn", 32, 32),),
+    "asconf": (("seqno", 32, 32),),
+    "asconf-ack": (("seqno", 32, 32),),
+    "forward-tsn": (("new-cum-tsn", 32, 32),),
+}  # fmt: skip
 
 _RT: tuple[tuple[str, int, Type], ...] = (
     ("classid", 0, t.REALM),
@@ -391,16 +433,26 @@ def _exthdr() -> list[Field]:
     return found
 
 
-def _tcp_options() -> list[Field]:
-    found = [
-        Field(("tcp option", name), t.BOOLEAN, "tcpopt", (number, 0, 8, 1))
-        for name, number in TCP_OPTIONS.items()
-    ]
-    for name, fields in _OPTIONS.items():
-        for field, first, bits in fields:
-            found.append(Field(("tcp option", name, field), sized(t.INTEGER, bits, ">"), "tcpopt",
-                               (TCP_OPTIONS[name], first, bits, 0)))  # fmt: skip
+def _options(first: str, source: str, numbers: dict[str, int],
+             fields: dict[str, tuple[tuple[str, int, int], ...]]) -> list[Field]:  # fmt: skip
+    """Whether there is one, and what stands in it."""
+    found = [Field((first, name), t.BOOLEAN, source, (number, 0, 8, 1))
+             for name, number in numbers.items()]  # fmt: skip
+    for name, rows in fields.items():
+        for field, start, bits in rows:
+            found.append(Field((first, name, field), sized(t.INTEGER, bits, ">"), source,
+                               (numbers[name], start, bits, 0)))  # fmt: skip
     return found
+
+
+def _all_options() -> list[Field]:
+    chunks = {name: (("type", 0, 8), ("flags", 8, 8), ("length", 16, 16),
+                     *_SCTP_CHUNKS.get(name, ())) for name in SCTP_CHUNKS}  # fmt: skip
+    return [
+        *_options("tcp option", "tcpopt", TCP_OPTIONS, _OPTIONS),
+        *_options("ip option", "ipopt", IP_OPTIONS, _IP_OPTIONS),
+        *_options("sctp chunk", "chunk", SCTP_CHUNKS, chunks),
+    ]
 
 
 def _xfrm() -> list[Field]:
@@ -414,7 +466,7 @@ def _xfrm() -> list[Field]:
 FIELDS: dict[tuple[str, ...], Field] = {
     field.words: field
     for field in (
-        *_payload(), *_keyed("meta", _META), *_ct(), *_exthdr(), *_tcp_options(),
+        *_payload(), *_keyed("meta", _META), *_ct(), *_exthdr(), *_all_options(),
         *_keyed("rt", _RT), *_keyed("socket", _SOCKET), *_xfrm(),
         Field(("osf", "name"), t.STRING, "osf", (0, 0)),
         Field(("osf", "version"), t.STRING, "osf", (0, 1)),

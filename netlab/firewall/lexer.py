@@ -20,8 +20,9 @@ _ADDRESS = (
     r"|(?:[0-9A-Fa-f]{0,4}:){2,7}(?:(?:\d{1,3}\.){3}\d{1,3}|[0-9A-Fa-f]{1,4}|(?<=::))"
 )
 _PAIR = (
-    r"(?=[0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{1,4}(?=[ \t\n:},]))"
-    r"(?:[0-9A-Fa-f]*\d[0-9A-Fa-f]*:[0-9A-Fa-f]+|[A-Fa-f]+:\d+)"
+    r"(?=[0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{1,4}(?=[ \t\n:},-]))"
+    r"(?:[0-9A-Fa-f]*\d[0-9A-Fa-f]*:[0-9A-Fa-f]+|[A-Fa-f]+:[0-9A-Fa-f]*\d[0-9A-Fa-f]*"
+    r"|[A-Fa-f]{4}:[A-Fa-f]{4})"
 )
 _IPV4 = r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}"
 _VALUE = rf"(?>{_IPV4}(?:-{_IPV4}|/\d{{1,3}})?|(?:{_ADDRESS})(?:/\d{{1,3}})?|\d+(?:-\d+)?)"
@@ -49,7 +50,7 @@ _OPERATORS = frozenset((
     "==", "!=", "<=", ">=", "<<", ">>", "&&", "||", *"{}()[],:.=<>&|^!/-+*@$",
 ))  # fmt: skip
 _ENDS = frozenset(("\n", ";", ""))
-_PAIRED = re.compile(_PAIR.replace("(?=[ \\t\\n:},])", "$"))
+_PAIRED = re.compile(_PAIR.replace("(?=[ \\t\\n:},-])", "$"))
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_\\")
 
 

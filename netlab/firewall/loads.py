@@ -54,7 +54,7 @@ def field_of(tree: s.Expression) -> Field | None:
     if isinstance(tree, s.Selector):
         return FIELDS.get(tree.words) or _made(tree.words, tree.at)
     if isinstance(tree, s.Raw):
-        kind = sized(t.INTEGER, tree.length, ">")
+        kind = sized(t.HEX, tree.length, ">")
         return Field(("@",), kind, "payload", (BASES[tree.base], tree.offset, tree.length))
     return None
 
@@ -66,12 +66,21 @@ def _made(words: tuple[str, ...], at: int) -> Field:
         return Field(words, kind, "fib", (result, flags))
     if words[0] == "tcp option":
         return _numbered_option(words)
+    if words[0] == "vlan":
+        return _deeper(words)
     if words[0] == "socket":
         return Field(words, t.CGROUP2, "socket", (3, int(words[1].rpartition(" ")[2])))
     if words[0] == "ipsec":
         plain = FIELDS[(*words[:2], *words[3:])]
         return Field(words, plain.type, "xfrm", (*plain.where, int(words[2].split()[1])))
     raise Wrong(at, f"unknown selector {' '.join(words)}")
+
+
+def _deeper(words: tuple[str, ...]) -> Field:
+    """``("vlan", "id", "+1")``: in a VLAN header behind another one."""
+    plain = FIELDS[words[:2]]
+    base, first, bits = plain.where
+    return Field(words, plain.type, "payload", (base, first + 32 * int(words[2]), bits))
 
 
 def _numbered_option(words: tuple[str, ...]) -> Field:
@@ -99,7 +108,12 @@ def protocol_of(field: Field) -> str:
     """The protocol whose header a field stands in; "" where that is not asked."""
     if field.source == "payload" and field.words[0] in PROTOCOLS:
         return field.words[0]
-    return "ip6" if field.source == "exthdr" else ""
+    return CARRIERS.get(field.source, "")
+
+
+CARRIERS = {"exthdr": "ip6", "ipopt": "ip"}
+EXTENSIONS = {"exthdr": 0, "tcpopt": 1, "ipopt": 2, "chunk": 3}
+"""NFT_EXTHDR_OP_…"""
 
 
 # ---- one function per source
@@ -133,7 +147,7 @@ def _payload(field: Field, slot: int) -> tuple[Loaded, list[bytes]]:
 
 def _exthdr(field: Field, slot: int) -> tuple[Loaded, list[bytes]]:
     header, first, bits, flags = field.where
-    kind = 1 if field.source == "tcpopt" else 0
+    kind = EXTENSIONS[field.source]
     if flags:
         return Loaded(field.type, field=field), [ops.exthdr(slot, kind, header, 0, 1, flags)]
     offset, length, shift = _bits(first, bits)
@@ -160,6 +174,8 @@ _LOADS: dict[str, Load] = {
     "payload": _payload,
     "exthdr": _exthdr,
     "tcpopt": _exthdr,
+    "ipopt": _exthdr,
+    "chunk": _exthdr,
     "meta": _meta,
     "ct": _plain(lambda slot, field: ops.ct(slot, *field.where)),
     "rt": _plain(lambda slot, field: ops.route(slot, *field.where)),

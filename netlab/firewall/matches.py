@@ -131,19 +131,29 @@ def _prefix(w: Writer, tree: s.Match, right: s.Prefix) -> None:
     kind = type_of(tree.left)
     low, _ = w.scope.span(kind, right)
     operator = ops.NEQ if tree.operator == "!=" else ops.EQ
-    if field is not None and field.source == "payload" and right.length % 8 == 0 < right.length:
-        base, first, _bits = field.where
+    if right.length % 8 == 0 < right.length and kind.order == ">" and field is not None:
         data = low.to_bytes(kind.bytes, "big")[: right.length // 8]
-        if operator == ops.EQ and right.length == kind.bits:
-            w.emit(Equal(base, first // 8, data))
-        else:
-            w.emit(ops.payload(0, base, first // 8, len(data)), ops.compare(0, operator, data))
+        _first_bytes(w, tree, right, field, operator, data)
         return
     loaded = _load(w, tree.left, right)
     mask = (1 << kind.bits) - (1 << kind.bits - right.length)
     if right.length < kind.bits:
         w.emit(ops.bitwise(0, loaded.encode(mask), bytes(loaded.width)))
     w.emit(ops.compare(0, operator, loaded.encode(low)))
+
+
+def _first_bytes(w: Writer, tree: s.Match, right: s.Prefix, field: Field, operator: int,
+                 data: bytes) -> None:  # fmt: skip
+    """A prefix of whole bytes: only these are compared, and read, where they can be read alone."""
+    if field.source != "payload":
+        _load(w, tree.left, right)
+        w.emit(ops.compare(0, operator, data))
+        return
+    base, first, bits = field.where
+    if operator == ops.EQ and right.length == bits:
+        w.emit(Equal(base, first // 8, data))
+    else:
+        w.emit(ops.payload(0, base, first // 8, len(data)), ops.compare(0, operator, data))
 
 
 def _beginning(w: Writer, tree: s.Match, right: s.Value) -> None:
@@ -205,8 +215,8 @@ def _equal(w: Writer, tree: s.Match, right: s.Expression, field: Field | None) -
 
 
 def _learn(w: Writer, left: s.Expression, number: int) -> None:
-    if isinstance(left, s.Selector) and left.words in TELLING:
-        w.packet.learn(left.words, number)
+    if isinstance(left, s.Selector) and left.words[:2] in TELLING:
+        w.packet.learn(left.words[:2], number)
         if _is_icmp_type(left):
             w.icmp = (number,)
 

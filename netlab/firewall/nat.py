@@ -23,6 +23,7 @@ def nat(w: Writer, tree: s.Nat) -> None:
     if w.family not in _FAMILIES:
         raise Wrong(tree.at, f"{tree.kind} is not for tables of family {w.family}",
                     f"tables of {', '.join(_FAMILIES)} translate addresses")  # fmt: skip
+    _need_first(w, tree.address, tree.port)
     flags = sum(_FLAGS[flag] for flag in set(tree.flags))
     if tree.kind in ("masquerade", "redirect"):
         _local(w, tree, flags)
@@ -39,6 +40,13 @@ def nat(w: Writer, tree: s.Nat) -> None:
     flags |= (_MAP_IPS if address else 0) | (_PORTS if port else 0)
     kind = 0 if tree.kind == "snat" else 1
     w.emit(ops.nat(kind, _FAMILIES[family], address, port, flags))
+
+
+def _need_first(w: Writer, *operands: s.Expression | None) -> None:
+    """What must be matched before an operand is read would else overwrite the one before it."""
+    for each in operands:
+        if each is not None:
+            w.need(each)
 
 
 def _local(w: Writer, tree: s.Nat, flags: int) -> None:
@@ -147,6 +155,7 @@ def tproxy(w: Writer, tree: s.Tproxy) -> None:
     if TRANSPORT not in w.packet.known and not _names_protocol(w):
         raise Wrong(tree.at, "tproxy needs a match of the protocol before it",
                     "as in tcp dport 80 … or meta l4proto tcp …")  # fmt: skip
+    _need_first(w, tree.address, tree.port)
     family = _family(w, tree.family, tree.address is not None, tree.at)
     address = port = None
     if tree.address is not None:
@@ -162,6 +171,7 @@ def tproxy(w: Writer, tree: s.Tproxy) -> None:
 def send(w: Writer, tree: s.Send) -> None:
     if w.family not in (("netdev",) if tree.kind == "fwd" else ("netdev", "ip", "ip6")):
         raise Wrong(tree.at, f"{tree.kind} is not for tables of family {w.family}")
+    _need_first(w, tree.address, tree.device)
     if tree.kind == "fwd":
         _forward(w, tree)
         return

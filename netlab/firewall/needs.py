@@ -8,8 +8,9 @@ from . import ops
 from .fields import LINK, NETWORK, PROTOCOLS, TRANSPORT
 from .problems import Wrong
 
-_ETHERTYPES = {"ip": 0x800, "ip6": 0x86DD, "arp": 0x806, "vlan": 0x8100}
+_ETHERTYPES = {"ip": 0x800, "ip6": 0x86DD, "arp": 0x806}
 _BY_ETHERTYPE = {number: name for name, number in _ETHERTYPES.items()}
+VLANS = (0x8100, 0x88A8)
 _NFPROTO = {"ip": 2, "ip6": 10}
 _BY_NFPROTO = {number: name for name, number in _NFPROTO.items()}
 _BY_NUMBER = {
@@ -69,6 +70,8 @@ class Packet:
         known = self.known.get(base)
         if known == name or name == "th":
             return []
+        if name == "vlan" and known is not None and known.startswith("vlan"):
+            return []
         if base == LINK:
             return self._need_link(name, at)
         if known is not None:
@@ -94,8 +97,8 @@ class Packet:
         self.known[NETWORK] = name
         number = _ETHERTYPES[name].to_bytes(2, "big")
         link = self.known.get(LINK)
-        if link == "vlan":
-            return [Equal(LINK, 16, number)]
+        if link is not None and link.startswith("vlan"):
+            return [Equal(LINK, 16 + 4 * behind(link), number)]
         if link == "ether" and (self.family != "bridge" or inner or name == "arp"):
             return [Equal(LINK, 12, number)]
         if self.family in _ANY_LAYER:
@@ -121,15 +124,26 @@ class Packet:
             self._known(NETWORK, _BY_NFPROTO.get(number))
         elif words == ("meta", "protocol") and self.family in _ANY_LAYER:
             self._known(NETWORK, _BY_ETHERTYPE.get(number))
-        elif words in (("ether", "type"), ("vlan", "type")):
-            name = _BY_ETHERTYPE.get(number)
-            self._known(LINK if name == "vlan" else NETWORK, name)
+        elif words[-1] == "type" and words[0] in ("ether", "vlan"):
+            if number in VLANS:
+                self.known[LINK] = _next_vlan(self.known.get(LINK, ""))
+            else:
+                self._known(NETWORK, _BY_ETHERTYPE.get(number))
         elif words == ("meta", "iiftype") and number == 1:
             self._known(LINK, "ether")
 
     def _known(self, base: int, name: str | None) -> None:
         if name is not None:
             self.known[base] = name
+
+
+def behind(link: str) -> int:
+    """How many VLAN headers lie before the one meant: of ``vlan`` 0, of ``vlan+1`` one."""
+    return int(link.removeprefix("vlan") or "0")
+
+
+def _next_vlan(link: str) -> str:
+    return f"vlan+{behind(link) + 1}" if link.startswith("vlan") else "vlan"
 
 
 def merged(items: list[Item]) -> list[bytes]:

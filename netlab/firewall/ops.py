@@ -286,7 +286,7 @@ def dynset(verb: int, name: str, number: int, key: int, data: int | None, timeou
     if len(statements) == 1:
         parts.append(nest(7, statements[0][4:]))
     elif statements:
-        parts.append(nest(10, *statements))
+        parts += [nest(10, *statements), u32(9, 2)]
     return expression("dynset", *parts)
 
 

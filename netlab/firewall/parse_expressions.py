@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from . import syntax as s
 from .cursor import Cursor
@@ -13,8 +13,10 @@ from .fields import (
     FIB_RESULTS,
     FIELDS,
     FIRST_WORDS,
+    IP_OPTIONS,
     META_ALIASES,
     OPTION_ALIASES,
+    SCTP_CHUNKS,
     TCP_OPTIONS,
 )
 from .lexer import ADDRESS, BULK, END, MARK, NUMBER, STRING, WORD, bulk
@@ -29,6 +31,9 @@ _ALL_SIGNS = frozenset(sign for level in _LEVELS for sign in level)
 _LONGER = {words[:2] for words in FIELDS if len(words) > 2}
 _HASHES = ("jhash", "symhash", "numgen")
 _ALONE = frozenset(("accept", "drop", "continue", "return", "queue"))
+_ALWAYS = frozenset((
+    "fib", *_HASHES, "ct", "meta", "exthdr", "osf", "socket", "ipsec", "srh", "rt0",
+))  # fmt: skip
 _VERDICTS = ("accept", "drop", "continue", "return", "jump", "goto")
 
 
@@ -39,9 +44,9 @@ def is_selector(c: Cursor) -> bool:
     first, second = c.text, c.after()
     if first in BARE_META:
         return True
-    if first in ("fib", *_HASHES, "ct", "meta", "exthdr", "osf", "socket", "ipsec", "xfrm"):
+    if first in _ALWAYS:
         return True
-    if first == "tcp" and second == "option":
+    if (first, second) in _OPTIONS or (first, second) == ("rt", "nexthop"):
         return True
     return any(len(w) > 1 and w[1] == second for w in FIRST_WORDS.get(first, ()))
 
@@ -79,10 +84,8 @@ def selector(c: Cursor) -> s.Expression:
     if first in _BARE:
         c.take()
         return s.Selector(_BARE[first], at)
-    special = _SPECIAL.get(first)
-    if special and (first != "tcp" or words[1] == "option"):
-        return special(c, at)
-    return _longest(c, at)
+    special = _OPTIONS.get(words) or _SPECIAL.get(first)
+    return special(c, at) if special else _longest(c, at)
 
 
 def _longest(c: Cursor, at: int) -> s.Expression:
@@ -102,7 +105,7 @@ def _longest(c: Cursor, at: int) -> s.Expression:
 
 def raise_unknown(c: Cursor, at: int, word: str) -> None:
     c.i -= 1
-    names = {*FIRST_WORDS, *BARE_META, *_SPECIAL, *_VERDICTS} - {"tcp option"}
+    names = {*FIRST_WORDS, *BARE_META, *_SPECIAL, *_VERDICTS}
     names |= {"log", "limit", "counter", "reject", "masquerade", "snat", "dnat", "redirect"}
     c.refuse(f"unknown word {word!r}", did_you_mean(word, names))
 
@@ -164,15 +167,49 @@ def _tcp_option(c: Cursor, at: int) -> s.Expression:
         return s.Selector(("tcp option", number, *length), at)
     if c.accept("@"):
         return _raw_option(c, at)
+    return _part_of(c, at, "tcp option", TCP_OPTIONS)
+
+
+def _part_of(c: Cursor, at: int, first: str, known: Iterable[str]) -> s.Selector:
+    """An option or a chunk by name, and the field of it that follows, if one does."""
     name = OPTION_ALIASES.get(c.text, c.text)
-    if name not in TCP_OPTIONS:
-        c.refuse(f"unknown tcp option {c.said}", did_you_mean(name, TCP_OPTIONS))
+    if name not in known:
+        c.refuse(f"unknown {first} {c.said}", did_you_mean(name, known))
     c.take()
-    field = c.text
-    if ("tcp option", name, field) in FIELDS:
-        c.take()
-        return s.Selector(("tcp option", name, field), at)
-    return s.Selector(("tcp option", name), at)
+    if (first, name, c.text) in FIELDS:
+        return s.Selector((first, name, c.take()), at)
+    return s.Selector((first, name), at)
+
+
+def _ip_option(c: Cursor, at: int) -> s.Expression:
+    c.i += 2
+    return _part_of(c, at, "ip option", IP_OPTIONS)
+
+
+def _sctp_chunk(c: Cursor, at: int) -> s.Expression:
+    c.i += 2
+    return _part_of(c, at, "sctp chunk", SCTP_CHUNKS)
+
+
+def _segments(c: Cursor, at: int) -> s.Expression:
+    """``srh sid[1]``, ``rt0 addr[1]``: one of several addresses."""
+    first, field = c.take(), c.take()
+    if c.accept("["):
+        number = c.number("which one", 16)
+        c.expect("]")
+        field = f"{field}[{number}]"
+    if (first, field) not in FIELDS:
+        c.i -= 1
+        known = {words[1] for words in FIRST_WORDS[first]}
+        c.refuse(f"{first} has no {field!r}", did_you_mean(field, known))
+    return s.Selector((first, field), at)
+
+
+def _rt(c: Cursor, at: int) -> s.Expression:
+    if c.after() == "nexthop":
+        c.i += 2
+        return s.Selector(("rt", "nexthop"), at)
+    return _longest(c, at)
 
 
 def _raw_option(c: Cursor, at: int) -> s.Expression:
@@ -216,8 +253,10 @@ def _ct(c: Cursor, at: int) -> s.Expression:
 
 _SPECIAL = {
     "meta": _meta, "fib": _fib, "jhash": _hash, "symhash": _hash, "numgen": _hash, "@": _raw,
-    "tcp": _tcp_option, "ipsec": _ipsec, "socket": _socket, "ct": _ct,
+    "ipsec": _ipsec, "socket": _socket, "ct": _ct, "rt": _rt, "srh": _segments, "rt0": _segments,
 }  # fmt: skip
+_OPTIONS = {("tcp", "option"): _tcp_option, ("ip", "option"): _ip_option,
+            ("sctp", "chunk"): _sctp_chunk}  # fmt: skip
 
 
 # ---- values and operators

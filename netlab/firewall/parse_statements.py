@@ -16,6 +16,7 @@ from .parse_expressions import (
     plain_selector,
     right_side,
     selector,
+    set_literal,
     set_or_name,
     sum_of_selectors,
     value,
@@ -365,13 +366,37 @@ def _remember(c: Cursor) -> s.Statement:
     verb = c.take()
     c.expect("@", " and the name of a set")
     name = c.word("the name of a set")
-    from .parse_expressions import set_literal
-
     literal = set_literal(c)
     found = literal.elements[0] if len(literal.elements) == 1 else None
     if not isinstance(found, s.Element):
         c.refuse(f"{verb} @{name} takes one element in braces", "as in { ip saddr }")
     return s.Remember(verb, name, found, at)
+
+
+def _set(c: Cursor) -> s.Statement:
+    """``set add ip saddr @s``, as it was written before ``add @s { ip saddr }``."""
+    at = c.at
+    c.take()
+    verb = c.one_of(("add", "update", "delete"), "verb")
+    where = c.at
+    key = concat(c, sum_of_selectors)
+    timeout = c.time("a timeout") if c.accept("timeout") else ""
+    c.expect("@", " and the name of a set")
+    name = c.word("the name of a set")
+    return s.Remember(verb, name, s.Element(key, timeout=timeout, at=where), at)
+
+
+def _meter(c: Cursor) -> s.Statement:
+    at = c.at
+    c.take()
+    name = c.word("the name of a meter")
+    size = c.number("a size", 0xFFFFFFFF) if c.accept("size") else None
+    literal = set_literal(c)
+    found = literal.elements[0] if len(literal.elements) == 1 else None
+    if not isinstance(found, s.Element) or not found.statements:
+        c.refuse(f"meter {name} takes a key and what is measured",
+                 "as in { ip saddr limit rate 5/second }")  # fmt: skip
+    return s.Meter(name, found, size, at)
 
 
 def _reset(c: Cursor) -> s.Statement:
@@ -380,7 +405,7 @@ def _reset(c: Cursor) -> s.Statement:
     option = selector(c)
     if not isinstance(option, s.Selector) or option.words[0] != "tcp option":
         c.refuse("reset is for a tcp option", "as in reset tcp option sack-perm")
-    if option.words[1] not in TCP_OPTIONS:
+    if option.words[1] not in TCP_OPTIONS and not option.words[1].isdecimal():
         raise Wrong(at, f"no option {option.words[1]!r} can be reset", did_you_mean(
             option.words[1], TCP_OPTIONS))  # fmt: skip
     return s.Reset(option.words[1], at)
@@ -424,6 +449,8 @@ STATEMENTS: dict[str, Callable[[Cursor], s.Statement]] = {
     "synproxy": _synproxy,
     "queue": _queue,
     "reset": _reset,
+    "set": _set,
+    "meter": _meter,
     "flow": _flow,
     "ct": _ct,
 }

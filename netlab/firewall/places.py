@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .fields import FIELDS, ICMP_NEEDS, LINK, NETWORK, TRANSPORT, Field
+from .needs import behind
 
 _PREFERRED_LAST = ("cfi",)
 
@@ -28,8 +29,8 @@ for _field in FIELDS.values():
 def protocols(known: dict[int, str], base: int) -> Sequence[str]:
     """The headers that may lie at a base, given what is known of the packet."""
     name = known.get(base)
-    if base == LINK:
-        return {"vlan": ("vlan", "ether"), "ether": ("ether",)}.get(name or "", ())
+    if base == LINK and name:
+        return ("vlan", "ether") if name.startswith("vlan") else ("ether",)
     if base == NETWORK:
         return (name,) if name else ()
     if base == TRANSPORT and (name is None or name not in _ORDERED):
@@ -40,8 +41,10 @@ def protocols(known: dict[int, str], base: int) -> Sequence[str]:
 def exact(known: dict[int, str], base: int, first: int, bits: int,
           icmp: tuple[int, ...]) -> Field | None:  # fmt: skip
     """The field that lies exactly there."""
+    link = known.get(LINK, "") if base == LINK else ""
     for name in protocols(known, base):
-        found = _PLACES.get((name, first, bits), [])
+        deeper = 32 * behind(link) if name == "vlan" else 0
+        found = _PLACES.get((name, first - deeper, bits), [])
         if len(found) > 1:
             fitting = [each for each in found if icmp and _exists(each, icmp)]
             return (fitting or found)[0]

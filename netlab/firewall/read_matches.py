@@ -9,6 +9,7 @@ from . import syntax as s
 from .datatypes import Type, sized
 from .fields import FIELDS, Field
 from .held import Attributes
+from .loads import EXTENSIONS
 from .ops import EQ, LTE, NEQ
 from .read_sets import joined_flags
 from .registers import Reading, Register
@@ -83,6 +84,10 @@ def _plain(r: Reading, register: Register, operator: int, data: bytes) -> None:
     if kind.form == "string":
         _string(r, tree, operator, data)
         return
+    if len(data) < kind.bytes and kind.form in ("ipv4", "ipv6"):
+        low = int.from_bytes(data.ljust(kind.bytes, b"\0"), "big")
+        _say(r, tree, operator, s.Prefix(r.constant(kind, low), 8 * len(data)))
+        return
     value = values.decode(kind, data)
     _value(r, tree, kind, operator, value)
 
@@ -100,11 +105,12 @@ def _value(r: Reading, tree: s.Expression, kind: Type, operator: int, value: int
     if kind.flags and not isinstance(tree, s.Binary) and operator in (EQ, NEQ):
         _equal_flags(r, tree, kind, operator, value)
         return
-    right: s.Expression = r.constant(kind, value)
+    right, end = r.constant(kind, value), r.constant(kind, value, True)
     if isinstance(tree, s.Raw) or (isinstance(tree, s.Binary) and _raw(tree)):
-        right = s.Value(f"0x{value:x}")
-    if operator == LTE and _closes(r, tree, right, kind):
+        right = end = s.Value(f"0x{value:x}")
+    if operator == LTE and _closes(r, tree, end):
         return
+    r.least = end
     which = _say(r, tree, operator, right)
     if operator == EQ:
         r.learn(tree, kind, value, which)
@@ -128,12 +134,13 @@ def _equal_flags(r: Reading, tree: s.Expression, kind: Type, operator: int, valu
     r.say(s.Match(tree, shown, right), plain=False)
 
 
-def _closes(r: Reading, tree: s.Expression, right: s.Expression, kind: Type) -> bool:
+def _closes(r: Reading, tree: s.Expression, right: s.Expression) -> bool:
     """``>= a`` and ``<= b`` of one thing, side by side, are a range."""
     last = r.found[-1] if r.found else None
     if not isinstance(last, s.Match) or last.operator != ">=" or last.left != tree:
         return False
-    r.found[-1] = s.Match(tree, "", s.Range(last.right, right))
+    assert r.least is not None
+    r.found[-1] = s.Match(tree, "", s.Range(r.least, right))
     return True
 
 
@@ -224,7 +231,7 @@ def _extension(r: Reading, register: Register, operator: int, data: bytes) -> bo
 def extension_field(register: Register) -> tuple[Field, int] | None:
     """The field that a mask cuts out of an extension header, and how far left it lies."""
     field = register.field
-    if field is None or field.source not in ("exthdr", "tcpopt") or register.mask <= 0:
+    if field is None or field.source not in EXTENSIONS or register.mask <= 0:
         return None
     mask, shift = register.mask, 0
     while not mask & 1:
@@ -244,10 +251,13 @@ def _flag_test(r: Reading, tree: s.Expression, kind: Type, operator: int, mask: 
         r.say(s.Match(tree, "", right), plain=False)
     elif not value and operator == EQ:
         r.say(s.Match(tree, "!", _listed(r, kind, mask)), plain=False)
-    else:
+    elif mask & mask - 1:
         shown = "!=" if operator == NEQ else ""
         right = _listed(r, kind, value)
         r.say(s.Match(tree, shown, right, _listed(r, kind, mask)), plain=False)
+    else:
+        left = s.Binary("&", tree, r.constant(kind, mask))
+        r.say(s.Match(left, "!=" if operator == NEQ else "==", r.constant(kind, value)))
 
 
 def _listed(r: Reading, kind: Type, value: int) -> s.Expression:
@@ -267,7 +277,7 @@ def outside(r: Reading, a: Attributes) -> None:
         values.decode(named.type, attributes(a[each]).get(1, b"")) for each in (3, 4)
     )
     operator = "!=" if number(a[2]) else ""
-    shown = s.Range(r.constant(named.type, low), r.constant(named.type, high))
+    shown = s.Range(r.constant(named.type, low, True), r.constant(named.type, high, True))
     r.say(s.Match(tree, operator, shown), plain=False)
 
 

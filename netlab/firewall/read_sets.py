@@ -125,7 +125,7 @@ def _value(r: Reading, loaded: Loaded, data: bytes) -> s.Expression:
     value = values.decode(kind, data) >> loaded.shift
     if loaded.field is not None:
         kind = loaded.field.type
-    if kind.flags and value & value - 1 and kind.form == "hex":
+    if kind.flags and value & value - 1 and kind.form != "label":
         return joined_flags(r, kind, value)
     return r.constant(kind, value)
 
@@ -158,7 +158,7 @@ def span(r: Reading, kind: Type, low: int, high: int) -> s.Expression:
     if aligned and kind.form == "string":
         text = low.to_bytes(16, "big").rstrip(b"\0").decode(errors="replace")
         return s.Value(f"{text}*", True)
-    return s.Range(r.constant(kind, low), r.constant(kind, high))
+    return s.Range(r.constant(kind, low, True), r.constant(kind, high, True))
 
 
 def _intervals(r: Reading, held: HeldSet, loaded: Loaded, data: Sequence[Loaded],
@@ -255,7 +255,7 @@ def declaration(r: Reading, held: HeldSet) -> s.Set:
 
 def _typeof(held: HeldSet) -> tuple[s.Expression, s.Expression | None] | None:
     key = typed(held.notes[3]) if 3 in held.notes else None
-    if not key:
+    if not key or _ranges(held):
         return None
     data = typed(held.notes[4]) if 4 in held.notes else None
     return _joined(key), _joined(data) if data else None

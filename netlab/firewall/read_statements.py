@@ -26,7 +26,7 @@ def content(r: Reading, register: Register, kind: Type) -> s.Expression:
     """What a register holds, as a value of a type."""
     if register.data is not None:
         value = values.decode(kind, register.data)
-        if kind.flags and value & value - 1 and kind.form == "hex":
+        if kind.flags and value & value - 1 and kind.form != "label":
             return _comma(r, kind, value)
         return r.constant(kind, value)
     return r.selector(bitmask(r, register))[0]
@@ -61,8 +61,7 @@ def _payload(r: Reading, a: Attributes) -> None:
     field = places.exact(r.packet.known, base, first, bits, r.icmp)
     if field is None:
         raw = s.Raw(("ll", "nh", "th")[base], first, bits)
-        value = content(r, source, t.sized(t.INTEGER, bits, ">"))
-        r.say(s.Assign(raw, value))
+        r.say(s.Assign(raw, content(r, source, t.sized(t.HEX, bits, ">"))))
         return
     r.used(field)
     r.say(s.Assign(s.Selector(field.words), content(r, source, field.type)))
@@ -190,7 +189,8 @@ def _nat(r: Reading, a: Attributes) -> None:
     both = mapped and 5 in a and port is None
     said = _FAMILIES.get(family, "") if address is not None else ""
     prefix = bool(bits & 64)
-    if said == r.family and not both and not prefix:
+    ranges = mapped and a.get(4, a.get(3)) != a.get(3)
+    if said == r.family and not (both or prefix or ranges):
         said = ""
     r.say(s.Nat(kind, said, "prefix" if prefix else "", address, port, _nat_flags(bits)))
 

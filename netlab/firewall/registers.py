@@ -9,7 +9,8 @@ from . import syntax as s
 from .datatypes import INTEGER, Type, sized
 from .fields import LINK, NETWORK, TRANSPORT, Field
 from .held import Attributes, HeldTable
-from .needs import Packet
+from .loads import CARRIERS
+from .needs import VLANS, Packet
 from .wire import number
 
 _CARRIED = ("icmp", "icmpv6")
@@ -56,6 +57,8 @@ class Reading:
     """Base → the statement from which its protocol is known."""
     icmp: tuple[int, ...] = ()
     icmp_served: int | None = None
+    least: s.Expression | None = None
+    """The low end, should the last comparison be the first half of a range."""
 
     def __post_init__(self) -> None:
         self.packet = Packet(self.family)
@@ -85,7 +88,7 @@ class Reading:
     def selector(self, register: Register) -> tuple[s.Expression, Register]:
         """A register as an expression with a name, and the register with its type known."""
         if register.place is None:
-            if register.field is not None and register.field.source == "exthdr":
+            if register.field is not None and register.field.source in CARRIERS:
                 self.kill(NETWORK)
             assert register.tree is not None
             return register.tree, register
@@ -134,11 +137,9 @@ class Reading:
         """A field was named: what it implies need not be said."""
         base = found.where[0]
         name = found.words[0]
-        if name == "th":
+        if name == "th" or found.words == ("vlan", "type"):
             return
         self.kill(base)
-        if name == "vlan":
-            self.kill(LINK)
         if name in _CARRIED:
             self.kill(NETWORK)
         if self.icmp_served is not None and places._exists(found, self.icmp) and len(
@@ -149,14 +150,15 @@ class Reading:
 
     # ---- constants
 
-    def constant(self, kind: Type, data: bytes | int) -> s.Expression:
+    def constant(self, kind: Type, data: bytes | int, is_end: bool = False) -> s.Expression:
+        """``is_end``: of a range, where words are no use."""
         value = values.decode(kind, data) if isinstance(data, bytes) else data
         if kind.form == "ifindex":
             name = self.links.get(value)
             return s.Value(name, True) if name else s.Value(str(value))
-        if kind.name == "integer" and kind is not INTEGER:
+        if kind.name == "integer" and kind.form == "integer" and kind is not INTEGER:
             return s.Value(str(value))
-        return values.show(kind, value)
+        return values.show_end(kind, value) if is_end else values.show(kind, value)
 
     def learn(self, tree: s.Expression, kind: Type, value: int, which: int) -> None:
         """A field was found equal to a number."""
@@ -166,14 +168,19 @@ class Reading:
         self.packet.learn(tree.words, value)
         for base in (LINK, NETWORK, TRANSPORT):
             told = self.packet.known.get(base) != before.get(base) or _tells(tree.words, base)
-            if told and self._may_serve(tree.words, base):
+            if told and self._may_serve(tree.words, base, value):
                 self.served[base] = which
         if tree.words in (("icmp", "type"), ("icmpv6", "type")):
             self.icmp = (value,)
             self.icmp_served = which
 
-    def _may_serve(self, words: tuple[str, ...], base: int) -> bool:
-        """``ip protocol tcp`` says more than its number where IPv4 is not given."""
+    def _may_serve(self, words: tuple[str, ...], base: int, value: int) -> bool:
+        """``ip protocol tcp`` says more than its number where IPv4 is not given.
+
+        So does 8021ad, or a VLAN within another one: who asks for one means the usual one.
+        """
+        if value in VLANS and words[-1] == "type":
+            return words[0] == "ether" and value == VLANS[0]
         if words == ("ip", "protocol"):
             return self.family == "ip"
         if words == ("ip6", "nexthdr"):

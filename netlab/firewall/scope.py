@@ -10,7 +10,7 @@ from . import values
 from .datatypes import Type
 from .problems import Wrong, did_you_mean
 
-INTERVAL, MAP, TIMEOUT, EVAL, OBJECT, CONCAT = 4, 8, 0x10, 0x20, 0x40, 0x80
+INTERVAL, MAP, TIMEOUT, EVAL, OBJECT, CONCAT, EXPRESSIONS = 4, 8, 0x10, 0x20, 0x40, 0x80, 0x100
 
 
 @dataclass(slots=True)

@@ -21,7 +21,17 @@ from .elements import (
 )
 from .loads import Loaded, type_of
 from .problems import Wrong
-from .scope import CONCAT, EVAL, INTERVAL, MAP, OBJECT, TIMEOUT, Scope, SetKind
+from .scope import (
+    CONCAT,
+    EVAL,
+    EXPRESSIONS,
+    INTERVAL,
+    MAP,
+    OBJECT,
+    TIMEOUT,
+    Scope,
+    SetKind,
+)
 from .typeof import VERDICTS, described
 from .wire import attribute, nest, text, u32, u64, userdata
 
@@ -44,16 +54,25 @@ class SetMessage(NamedTuple):
 
 def anonymous(table: str, prefix: str, kind: SetKind, loaded: Sequence[Loaded],
               elements: Sequence[s.Element | s.Bulk], scope: Scope, stateful: Stateful,
-              at: int) -> list[SetMessage]:  # fmt: skip
-    """A set that lives in one rule; the kernel picks its name."""
+              key: s.Expression) -> list[SetMessage]:  # fmt: skip
+    """A set of keys like this one that lives in one rule; the kernel picks its name."""
+    at = key.at
     name, size = f"__{prefix}%d", sum(map(count, elements))
     head = text(1, table) + text(2, name) + u32(4, kind.number)
-    definition = _definition(table, name, kind, size, b"", ())
+    unclear = any(each.name == "integer" for each in kind.key) and (
+        len(loaded) > 1 or loaded[0].mask == -1
+    )
+    definition = _definition(table, name, kind, size, b"", _describe(key) if unclear else ())
     return [
         SetMessage(NEWSET, CREATE, definition, at),
         *(SetMessage(NEWSETELEM, CREATE, head + chunk, at)
           for chunk in element_lists(kind, loaded, elements, scope, stateful)),
     ]  # fmt: skip
+
+
+def meter(table: str, kind: SetKind, size: int | None, at: int) -> SetMessage:
+    """The set of a meter: in one rule only, but with a name."""
+    return SetMessage(NEWSET, CREATE, _definition(table, kind.name, kind, size or 0, b"", ()), at)
 
 
 def _definition(table: str, name: str, kind: SetKind, size: int, more: bytes,
@@ -74,6 +93,14 @@ def _definition(table: str, name: str, kind: SetKind, size: int, more: bytes,
     if kind.data_interval:
         order += userdata((6, b"\1\0\0\0"))
     return b"".join(parts) + more + attribute(13, order + userdata(*notes))
+
+
+def _describe(key: s.Expression) -> tuple[tuple[int, bytes], ...]:
+    """Integers have no width of their own, so that nft could not list them: it writes what of."""
+    try:
+        return ((3, described(key)),)
+    except Wrong:
+        return ()
 
 
 @cache
@@ -105,8 +132,8 @@ def kind_of(tree: s.Set, number: int, scope: Scope) -> SetKind:
         flags |= _FLAGS[flag]
     if tree.timeout:
         flags |= TIMEOUT
-    if tree.statements and not flags & EVAL:
-        flags |= 0
+    if len(tree.statements) > 1:
+        flags |= EXPRESSIONS
     if tree.auto_merge and not flags & INTERVAL:
         raise Wrong(tree.at, "auto-merge is for sets of intervals", "add 'flags interval'")
     if flags & INTERVAL:

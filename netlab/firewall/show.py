@@ -112,13 +112,21 @@ _EXPRESSIONS: dict[type, Callable[[Any], str]] = {
 
 
 def _remember(v: s.Remember) -> str:
-    each = v.element
+    return f"{v.verb} @{v.name} {_remembered(v.element)}"
+
+
+def _remembered(each: s.Element) -> str:
     words = [expression(each.key)]
     words += [f"timeout {each.timeout}"] if each.timeout else []
     words += [f'comment "{each.comment}"'] if each.comment else []
     words += [statement(one) for one in each.statements]
     words += [f": {expression(each.data)}"] if each.data is not None else []
-    return f"{v.verb} @{v.name} {{ {' '.join(words)} }}"
+    return f"{{ {' '.join(words)} }}"
+
+
+def _meter(v: s.Meter) -> str:
+    size = f" size {v.size}" if v.size is not None else ""
+    return f"meter {v.name}{size} {_remembered(v.element)}"
 
 
 def _match(v: s.Match) -> str:
@@ -248,6 +256,7 @@ _STATEMENTS: dict[type, Callable[[Any], str]] = {
     s.Send: _send,
     s.Plain: lambda v: v.word,
     s.Remember: _remember,
+    s.Meter: _meter,
     s.Reset: lambda v: f"reset tcp option {v.option}",
     s.Offload: lambda v: f"flow add @{v.name}",
 }
@@ -402,10 +411,10 @@ def _set_inside(tree: s.Set) -> Iterator[str]:
         yield f"gc-interval {tree.gc_interval}"
     if tree.auto_merge:
         yield "auto-merge"
-    if tree.comment:
-        yield f'comment "{tree.comment}"'
     if tree.statements:
         yield " ".join(map(statement, tree.statements))
+    if tree.comment:
+        yield f'comment "{tree.comment}"'
     yield from _elements(tree)
 
 
@@ -435,7 +444,7 @@ def _texts(member: s.Member) -> Sequence[str]:
 def _step(tree: s.Set) -> int:
     """Elements a line, by the type of the key."""
     name = tree.key[0] if isinstance(tree.key, tuple) and len(tree.key) == 1 else ""
-    if isinstance(tree.key, s.Selector):
+    if not isinstance(tree.key, tuple | s.Concat):
         from .loads import type_of
 
         name = type_of(tree.key).name

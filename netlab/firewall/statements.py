@@ -17,8 +17,8 @@ from .nat import nat, send, tproxy
 from .needs import merged
 from .parse_statements import BYTES, LEVELS
 from .problems import Wrong, did_you_mean
-from .scope import EVAL, INTERVAL, TIMEOUT
-from .sets import OBJECT_KINDS
+from .scope import EVAL, INTERVAL, TIMEOUT, SetKind
+from .sets import OBJECT_KINDS, meter
 from .writer import Writer
 
 PER = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
@@ -115,7 +115,8 @@ def _reject(w: Writer, tree: s.Reject) -> None:
     if w.family == "arp":
         raise Wrong(tree.at, "reject does not go with arp", "write drop")
     if tree.kind == "tcp reset":
-        w.emit(*w.packet.need("tcp", tree.at), ops.reject(1, 0))
+        w.items[:0] = w.packet.need("tcp", tree.at)
+        w.emit(ops.reject(1, 0))
         return
     if not tree.kind:
         w.emit(ops.reject(*_default_reject(w)))
@@ -127,7 +128,7 @@ def _reject(w: Writer, tree: s.Reject) -> None:
     assert tree.code is not None
     code = w.scope.number(codes, tree.code)
     if carrier:
-        w.emit(*w.packet.need(carrier, tree.at))
+        w.items[:0] = w.packet.need(carrier, tree.at)
     w.emit(ops.reject(kind, code))
 
 
@@ -182,7 +183,7 @@ def _remember(w: Writer, tree: s.Remember) -> None:
     kind = w.set_named(s.SetName(tree.name, tree.at))
     each = tree.element
     w.need(each.key)
-    loaded, found = load_all(each.key, 0, w.scope, bool(kind.flags & INTERVAL))
+    loaded, found = load_all(w.told(each.key), 0, w.scope, bool(kind.flags & INTERVAL))
     if [one.width for one in loaded] != [one.bytes for one in kind.key]:
         raise Wrong(each.at, f"{tree.name} holds {' . '.join(one.name for one in kind.key)}")
     w.emit(*found)
@@ -194,6 +195,20 @@ def _remember(w: Writer, tree: s.Remember) -> None:
         raise Wrong(tree.at, f"{tree.name} is not dynamic", "add 'flags dynamic' to it")
     statements = tuple(w.stateful(each.statements))
     w.emit(ops.dynset(_VERBS[tree.verb], tree.name, kind.number, 0, data, timeout, statements))
+
+
+def _meter(w: Writer, tree: s.Meter) -> None:
+    each = tree.element
+    w.need(each.key)
+    loaded, found = load_all(w.told(each.key), 0, w.scope)
+    w.emit(*found)
+    timeout = values.milliseconds(each.timeout, each.at) if each.timeout else 0
+    kind = SetKind(tree.name, tuple(one.type for one in loaded), None,
+                   1 | EVAL | (TIMEOUT if timeout else 0), number=w.scope.next())  # fmt: skip
+    w.sets.append(meter(w.table, kind, tree.size, tree.at))
+    verb = _VERBS["update" if timeout else "add"]
+    statements = tuple(w.stateful(each.statements))
+    w.emit(ops.dynset(verb, tree.name, kind.number, 0, None, timeout, statements))
 
 
 def _remembered(w: Writer, tree: s.Remember, types: tuple[t.Type, ...] | None) -> int:
@@ -223,7 +238,8 @@ def _refer(w: Writer, tree: s.Refer) -> None:
 
 
 def _reset(w: Writer, tree: s.Reset) -> None:
-    w.emit(ops.exthdr_reset(TCP_OPTIONS[tree.option]))
+    known = TCP_OPTIONS.get(tree.option)
+    w.emit(ops.exthdr_reset(int(tree.option) if known is None else known))
 
 
 def _offload(w: Writer, tree: s.Offload) -> None:
@@ -250,6 +266,7 @@ _STATEMENTS: dict[type, Callable[[Writer, Any], None]] = {
     s.Send: send,
     s.Plain: _plain,
     s.Remember: _remember,
+    s.Meter: _meter,
     s.Refer: _refer,
     s.Reset: _reset,
     s.Offload: _offload,

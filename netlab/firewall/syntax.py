@@ -357,6 +357,16 @@ class Remember:
 
 
 @dataclass(frozen=True, slots=True)
+class Meter:
+    """``meter m { ip saddr limit rate … }``: a set of the rule's own that remembers."""
+
+    name: str
+    element: Element
+    size: int | None = None
+    at: int = _place()
+
+
+@dataclass(frozen=True, slots=True)
 class Reset:
     """``reset tcp option x``."""
 
@@ -374,7 +384,7 @@ class Offload:
 
 Statement: TypeAlias = (
     Match | Decide | Assign | Counter | Refer | Limit | Quota | Connections | Log | Reject | Nat
-    | Tproxy | Synproxy | Queue | Send | Plain | Remember | Reset | Offload
+    | Tproxy | Synproxy | Queue | Send | Plain | Remember | Meter | Reset | Offload
 )  # fmt: skip
 
 # ---- what a table holds

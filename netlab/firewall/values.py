@@ -37,6 +37,13 @@ def show(kind: Type, number: int) -> s.Value:
     return FORMS[kind.form][1](kind, number)
 
 
+def show_end(kind: Type, number: int) -> s.Value:
+    """The same at the end of a range, where nft prints no words: seconds, and plain numbers."""
+    if kind.form == "duration" and not number % 1000:
+        return s.Value(f"{number // 1000}s")
+    return FORMS[kind.form][1](kind, number)
+
+
 def encode(kind: Type, number: int) -> bytes:
     """The bytes that a register holds for a number of a type."""
     if kind.order == ">" or kind.form == "string":
@@ -87,6 +94,10 @@ def _decimal(kind: Type, number: int) -> s.Value:
 
 def _hex(kind: Type, number: int) -> s.Value:
     return s.Value(f"0x{number:0{(kind.bits + 3) // 4}x}")
+
+
+def _bare_hex(kind: Type, number: int) -> s.Value:
+    return s.Value(f"0x{number:x}")
 
 
 def _mark(kind: Type, number: int) -> s.Value:
@@ -155,7 +166,7 @@ def _show_ether(kind: Type, number: int) -> s.Value:
 
 
 def _string(kind: Type, text: str, value: s.Value) -> int:
-    data = text.encode()
+    data = (f"{text[:-2]}*" if text.endswith("\\*") else text).encode()
     if len(data) > WORDS or (len(data) == WORDS and not text.endswith("*")):
         raise Wrong(value.at, f"{text!r} is longer than 15 bytes")
     return int.from_bytes(data.ljust(WORDS, b"\0"), "big")
@@ -270,7 +281,7 @@ _DATES = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d")
 
 def _date(kind: Type, text: str, value: s.Value) -> int:
     if text.isdecimal():
-        return int(text)
+        return int(text) * 10**9
     for form in _DATES:
         with suppress(ValueError, OverflowError):
             return int(time.mktime(time.strptime(text, form))) * 10**9
@@ -324,6 +335,7 @@ FORMS: dict[str, tuple[Callable[[Type, str, s.Value], int], Callable[[Type, int]
     "integer": (_integer, _decimal),
     "named": (_integer, _decimal),
     "hex": (_integer, _hex),
+    "0x": (_integer, _bare_hex),
     "mark": (_integer, _mark),
     "service": (_service, _decimal),
     "ipv4": (_ipv4, _show_ipv4),

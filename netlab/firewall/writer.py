@@ -9,6 +9,7 @@ from functools import lru_cache
 from . import syntax as s
 from .datatypes import Type
 from .elements import chain_name, network_order
+from .fields import LINK, NETWORK
 from .loads import Loaded, field_of, icmp_types, load_all, protocol_of, selectors
 from .needs import Item, Packet
 from .ops import lookup, reference_by
@@ -49,15 +50,15 @@ class Writer:
         self.items.extend(items)
 
     def told(self, tree: s.Expression) -> s.Expression:
-        """``ct original saddr`` has the addresses of the table's family."""
-        if type(tree) is not s.Selector or tree.words[0] != "ct":
-            return tree
-        if tree.words[-1] not in ("saddr", "daddr") or len(tree.words) != 3:
-            return tree
-        if self.family not in ("ip", "ip6"):
-            raise Wrong(tree.at, "which addresses are meant?",
-                        f"write ct {tree.words[1]} ip {tree.words[2]}")  # fmt: skip
-        return s.Selector((*tree.words[:2], self.family, tree.words[2]), tree.at)
+        """In full words: what the family, or what is known of the packet, has to say to it."""
+        if type(tree) is s.Selector:
+            tell = _TOLD.get(tree.words[0])
+            return tell(self, tree) if tell else tree
+        if isinstance(tree, s.Concat):
+            return s.Concat(tuple(map(self.told, tree.parts)), tree.at)
+        if isinstance(tree, s.Binary):
+            return s.Binary(tree.operator, self.told(tree.left), tree.right, tree.at)
+        return tree
 
     def need(self, tree: s.Expression) -> None:
         """Matches that must precede what an expression reads."""
@@ -101,9 +102,9 @@ class Writer:
         return name
 
     def new_set(self, prefix: str, kind: SetKind, loaded: list[Loaded],
-                elements: list[s.Element | s.Bulk], at: int) -> SetKind:  # fmt: skip
+                elements: list[s.Element | s.Bulk], key: s.Expression) -> SetKind:  # fmt: skip
         self.sets.extend(
-            anonymous(self.table, prefix, kind, loaded, elements, self.scope, self.stateful, at)
+            anonymous(self.table, prefix, kind, loaded, elements, self.scope, self.stateful, key)
         )
         return kind
 
@@ -121,7 +122,7 @@ class Writer:
                 verdicts: bool = False, inverted: bool = False,
                 objects: int = 0, ranges: bool = False) -> SetKind:  # fmt: skip
         """``key`` in a set or a map, named or written out; what it finds goes to slot ``to``."""
-        table = self.scope.replaced(table)
+        table, key = self.scope.replaced(table), self.told(key)
         self.need(key)
         if isinstance(table, s.SetLiteral):
             elements = self.scope.members(table.elements)
@@ -131,8 +132,8 @@ class Writer:
             loaded, more = load_all(key, slot, self.scope, interval)
             kind = self._literal_kind(loaded, interval, data, verdicts, objects, ranges)
             self._check_jumps(elements)
-            prefix = "map" if to is not None or objects else "set"
-            self.new_set(prefix, kind, loaded, elements, table.at)
+            prefix = "objmap" if objects else "set" if to is None else "map"
+            self.new_set(prefix, kind, loaded, elements, key)
             name = f"__{prefix}%d"
         elif isinstance(table, s.SetName | s.Value):
             kind = self.set_named(table)
@@ -191,6 +192,29 @@ class Writer:
         if isinstance(tree, s.Value):
             return tree.text.endswith("*") and not tree.text.endswith("\\*")
         return isinstance(tree, s.Prefix | s.Range)
+
+
+def _addresses(w: Writer, tree: s.Selector) -> s.Selector:
+    """``ct original saddr``, ``rt nexthop``: of the table's family."""
+    words = tree.words
+    if words[-1] not in ("saddr", "daddr", "nexthop") or "ip" in words or "ip6" in words:
+        return tree
+    family = w.family if w.family in ("ip", "ip6") else w.packet.known.get(NETWORK, "")
+    if family not in ("ip", "ip6"):
+        raise Wrong(tree.at, "which addresses are meant?",
+                    f"write {' '.join((*words[:-1], 'ip', words[-1]))}")  # fmt: skip
+    return s.Selector((*words[:-1], family, words[-1]), tree.at)
+
+
+def _vlan(w: Writer, tree: s.Selector) -> s.Selector:
+    """Behind ``vlan type 8021q`` the next header is meant."""
+    deeper = w.packet.known.get(LINK, "").removeprefix("vlan")
+    return s.Selector((*tree.words, deeper), tree.at) if deeper.startswith("+") else tree
+
+
+_TOLD: dict[str, Callable[[Writer, s.Selector], s.Selector]] = {
+    "ct": _addresses, "rt": _addresses, "vlan": _vlan,
+}  # fmt: skip
 
 
 def _fits(table: s.SetName | s.Value, kind: SetKind, loaded: list[Loaded]) -> None:

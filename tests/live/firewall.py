@@ -51,11 +51,11 @@ def tool(*command: str, text: str = "") -> str:
     return ended.stdout
 
 
-def takes(text: str) -> bool:
-    """Whether ``nft`` loads a text; its ruleset is empty otherwise."""
+def declined(text: str) -> str:
+    """Why ``nft`` does not load a text; "" if it does, and nothing else is loaded then."""
     tool("nft", "flush", "ruleset")
     ended = subprocess.run(["nft", "-f", "-"], input=text, capture_output=True, text=True)
-    return ended.returncode == 0
+    return ended.stderr or str(ended.returncode) if ended.returncode else ""
 
 
 def links() -> dict[str, int]:
@@ -118,9 +118,9 @@ class Verdict:
 
 def judge(text: str) -> Verdict:
     """(a) what nft lists after our load, (b) the bytecode, (c) our listing, (d) it reloads."""
-    assert takes(text)
+    assert not declined(text)
     listed, code, own = listing(), bytecode(), own_listing()
-    again = listing() if takes(listed) else listed
+    again = listed if declined(listed) else listing()
     load_afresh(text)
     verdict = Verdict(sum(line.startswith("\t\t") for line in listed.splitlines()))
     verdict.differences["a"] = _unlike(listed, listing())

@@ -22,6 +22,10 @@ EXPLAINED: dict[tuple[str, str], tuple[str, list[str]]] = {
     )
     for name in ("matches-ip.nft", "sets-ip.nft")
 } | {
+    ("words.nft", "b"): (
+        "nft turns a single byte round before it looks it up in a set of intervals",
+        ["-  [ byteorder reg 1 = hton(reg 1, 2, 1) ]"],
+    ),
     ("netdev.nft", "d"): (
         "nft lists `ip dscp . …` as `ip dscp >> 2 . …`, and shifts twice when it reads that again",
         [
