@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 
 from netlab.cli.which import lab_name, no_such_lab, renderer, state_directory
 from netlab.errors import NetlabError
@@ -53,7 +52,7 @@ def _waited_for(ground: Ground, labs: list[Done]) -> list[Done]:
         with watched():
             ground.machine.settle()
     waited = time.perf_counter() - start
-    return [replace(done, seconds=done.seconds + waited) for done in labs]
+    return [done._replace(seconds=done.seconds + waited) for done in labs]
 
 
 def _ground() -> Ground:

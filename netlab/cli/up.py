@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from netlab.cli.which import renderer
 from netlab.cli.work import Read, ahead, ground, located, read
@@ -29,7 +28,7 @@ def up(file: str, json: bool) -> None:
 def _brought_up(here: Ground, topology: Read, stop: Callable[[], bool], json: bool) -> Done:
     with progress(not json) as tell:
         try:
-            return lifecycle.up(replace(here, stop=stop, progress=tell), topology.wanted)
+            return lifecycle.up(here._replace(stop=stop, progress=tell), topology.wanted)
         except NetlabError as failure:
             raise located(failure, topology) from None
 

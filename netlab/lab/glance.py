@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from netlab.errors import StateRefused
 
@@ -16,21 +16,19 @@ UP = b'\n{"up":'
 """How a line begins that ends a finished change; within a line there is no such."""
 
 
-@dataclass(frozen=True)
-class Header:
+class Header(NamedTuple):
     lab: str
     boot: str
     file: str
     digest: str
 
 
-@dataclass(frozen=True)
-class Summary:
+class Summary(NamedTuple):
     """What ``ls`` tells of a lab."""
 
     since: float = 0.0
     """Seconds since the epoch."""
-    nodes: Mapping[str, str] = field(default_factory=dict)
+    nodes: Mapping[str, str] = MappingProxyType({})
     """Node → kind."""
     links: int = 0
     description: str = ""

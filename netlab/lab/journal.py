@@ -15,8 +15,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from netlab.lab.glance import FORMAT, Header, Summary, check_format, understanding
 from netlab.plan.diff import Plan, Step
@@ -24,8 +23,7 @@ from netlab.resources import Inventory, Key, Resource, wire
 from netlab.resources.base import Stage
 
 
-@dataclass(frozen=True)
-class Journal:
+class Journal(NamedTuple):
     """A journal, read."""
 
     header: Header
@@ -41,14 +39,15 @@ class Journal:
 def read(raw: bytes, *, for_down: bool = False) -> Journal | None:
     """None for a journal cut before its first line was whole: nothing had been done by then.
 
-    ``for_down``, only of what does not go with the namespaces: a tenth of the time. Raises
-    StateRefused for what no netlab wrote.
+    ``for_down``, only of what does not go with the namespaces; lines that speak of nothing else
+    are not even parsed. Raises StateRefused for what no netlab wrote.
     """
     lines = raw.split(b"\n")[:-1]
     if not lines:
         return None
     with understanding():
-        return _replay([json.loads(line) for line in lines], for_down)
+        told = [json.loads(line) for line in lines if not for_down or _concerns_down(line)]
+        return _replay(told, for_down)
 
 
 def _replay(lines: Sequence[dict[str, Any]], for_down: bool) -> Journal:
@@ -62,7 +61,7 @@ def _replay(lines: Sequence[dict[str, Any]], for_down: bool) -> Journal:
     for line in lines[1:]:
         file, digest = line.get("file", file), line.get("digest", digest)
         asked = line.get("do", ())
-        last = tuple(_step(raw) for raw in asked if not for_down or _outlives(raw))
+        last = tuple([_step(raw) for raw in asked if not for_down or _outlives(raw)])
         steps += len(last)
         inodes.update(line.get("inodes", {}))
         _take(held, last)
@@ -112,8 +111,12 @@ def reached(inventory: Inventory, steps: Plan) -> Inventory:
     return Inventory(held.values())
 
 
+def _concerns_down(line: bytes) -> bool:
+    return not line.startswith(b'{"do":') or wire.tells_of_outliving(line)
+
+
 def _outlives(raw: list[Any]) -> bool:
-    return any(wire.outlives(r) for r in raw if r)
+    return wire.outlives(raw[0] or raw[1])
 
 
 def _step(raw: list[Any]) -> Step:
@@ -141,7 +144,7 @@ class Writer:
 
     def _begin(self, header: Header) -> None:
         try:
-            self._append({"format": FORMAT, **vars(header)})
+            self._append({"format": FORMAT, **header._asdict()})
         except OSError:
             self.close()
             self.remove()
@@ -153,7 +156,7 @@ class Writer:
         self.inodes.update(inodes)
 
     def up(self, summary: Summary, file: str, digest: str) -> None:
-        self._append({"up": vars(summary), "file": file, "digest": digest})
+        self._append({"up": summary._asdict(), "file": file, "digest": digest})
 
     def remove(self) -> None:
         os.unlink(self._path)

@@ -6,8 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from netlab.errors import (
     UNWRITABLE,
@@ -35,8 +34,7 @@ ANOTHER_BOOT = states.ANOTHER_BOOT
 NOTHING_MADE = "its start was cut short before anything was made"
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(NamedTuple):
     """A lab as its file wants it."""
 
     lab: str
@@ -51,8 +49,7 @@ class Wanted:
     description: str = ""
 
 
-@dataclass(frozen=True)
-class Road:
+class Road(NamedTuple):
     """Where a lab stands and the way to where it should stand."""
 
     current: Inventory
@@ -65,21 +62,19 @@ class Road:
     """Whether an earlier change never ended."""
 
 
-@dataclass(frozen=True)
-class Done:
+class Done(NamedTuple):
     """What a command has done, for people."""
 
     lab: str
     road: Road
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
-    summary: Summary = field(default_factory=Summary)
+    summary: Summary = Summary()
     known: Journal | None = None
     """What the journal says now, where the lab is up."""
 
 
-@dataclass(frozen=True)
-class Ground:
+class Ground(NamedTuple):
     """Where labs are kept, and who is asked and told on the way."""
 
     machine: Machine
@@ -120,7 +115,7 @@ def _road(ground: Ground, found: Journal | None, inventory: Inventory) -> tuple[
     is_sure = found.summary is not None and not gone
     away, current = ((), found.inventory) if is_sure else clearing(found.inventory, doubtful, gone)
     plan = tuple(
-        replace(step, why=missing[key]) if (key := step.subject.key) in missing else step
+        step._replace(why=missing[key]) if (key := step.subject.key) in missing else step
         for step in diff(current, inventory)
     )
     return away, Road(current, plan, not current, lost, found.summary is None)
@@ -343,7 +338,7 @@ def _swept(ground: Ground, lab: str) -> str:
         gone = {ns.partition(".")[2] for ns in lost}
         before = _summary(found)
         left = {name: kind for name, kind in before.nodes.items() if name not in gone}
-        writer.up(replace(before, nodes=left), found.header.file, "")
+        writer.up(before._replace(nodes=left), found.header.file, "")
     names = ", ".join(sorted(gone))
     return f"{lab}: {names} deleted by hand; swept, `netlab up {found.header.file}` brings it back"
 

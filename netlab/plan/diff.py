@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from netlab.model.growing import growing
 from netlab.resources import Inventory, Key, Resource, Stage
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """One change: ``before`` makes place for ``after``; both together are a change in place."""
 
     before: Resource | None
@@ -61,7 +60,7 @@ def _passed(current: Inventory, desired: Inventory, fallen: set[Key]) -> set[Key
 def _rows(inventory: Inventory, fallen: Collection[Key]) -> dict[Key, list[Key]]:
     rows: dict[Key, list[Key]] = {}
     for key, resource in inventory.items():
-        if (row := resource.row) and key not in fallen:
+        if key not in fallen and (row := resource.row):
             rows.setdefault(row, []).append(key)
     return rows
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
 
 from netlab.resources.base import Key, Resource
 
@@ -22,6 +22,17 @@ class Inventory(Mapping[Key, Resource]):
 
     def __len__(self) -> int:
         return len(self._by_key)
+
+    # what a Mapping has by itself asks for one key after the other
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._by_key
+
+    def items(self) -> ItemsView[Key, Resource]:
+        return self._by_key.items()
+
+    def values(self) -> ValuesView[Resource]:
+        return self._by_key.values()
 
     def provided(self) -> set[Key]:
         return {key for resource in self.values() for key in resource.provides}

@@ -36,6 +36,8 @@ KINDS = {
 }
 """The module of each, and whether it outlives its namespace: `netlab down` loads no other."""
 
+_OUTLIVING = tuple(f'["{name}",'.encode() for name, (_, outlives) in KINDS.items() if outlives)
+
 
 def dump(resource: Resource) -> list[Any]:
     return [type(resource).__name__, *_values(type(resource))(resource)]
@@ -49,6 +51,11 @@ def parse(raw: list[Any]) -> Resource:
 def outlives(raw: list[Any]) -> bool:
     """Of what ``dump`` wrote, without making it; see ``Resource``. Raises as ``parse``."""
     return KINDS[raw[0]][1]
+
+
+def tells_of_outliving(text: bytes) -> bool:
+    """Of JSON text without blanks; in a string its marks would be escaped, and mean nothing."""
+    return any(mark in text for mark in _OUTLIVING)
 
 
 def _frozen(value: Any) -> Any:
