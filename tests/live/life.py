@@ -40,7 +40,7 @@ def seen(lab: str) -> list[str]:
 
 def _is_told(route: dict[str, Any]) -> bool:
     """Not one to an address of the node's own: IPv6 adds those by a work queue (addrconf.c)."""
-    return bool(route.get("table") != "local")
+    return ":" not in route["dst"] or route.get("table") != "local"
 
 
 def _seen(ns: str) -> dict[str, list[Any]]:
@@ -55,7 +55,7 @@ def _seen(ns: str) -> dict[str, list[Any]]:
             for link in links
             for a in link["addr_info"]
         ],
-        "route": _without([*routes, *filter(_is_told, routes6)], VOLATILE),
+        "route": _without([*filter(_is_told, (*routes, *routes6))], VOLATILE),
         "rule": [*rules, *rules6],
         "neighbour": [*fixed, *proxied],
         "fdb": _without(_forwarding(ns), {"flags"}),
