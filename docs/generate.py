@@ -1,4 +1,4 @@
-"""The documents that the code writes: topology.md, commands.md, and the tree in architecture.md.
+"""The documents that the code writes: topology.md, commands.md, trace.md, and the house's tree.
 
 python docs/generate.py          # `make docs`
 """
@@ -19,6 +19,10 @@ from netlab.cli.app import app
 from netlab.cli.kinds import kind_texts
 from netlab.cli.work import catalogs
 from netlab.model.schema import Schema, schema
+from netlab.trace.backends import TIERS
+from netlab.trace.backends import catalog as watchers
+from netlab.trace.model import MEANING
+from netlab.trace.why import CAUSES
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
@@ -34,6 +38,7 @@ def pages() -> dict[str, str]:
     return {
         "topology.md": NOTICE + "\n".join(_topology()) + "\n",
         "commands.md": NOTICE + "\n".join(_commands()) + "\n",
+        "trace.md": NOTICE + "\n".join(_trace()) + "\n",
         "architecture.md": HOUSE.sub(lambda m: f"{m[1]}{house()}{m[2]}", architecture),
     }
 
@@ -201,6 +206,34 @@ def _parameter(command: str, parameter: Any) -> str:
 
 def _usual(word: str) -> str:
     return {"NODE": "A node of the lab.", "LAB": "A lab, by name or by its file."}.get(word, "")
+
+
+# trace.md
+
+
+def _trace() -> Iterator[str]:
+    yield (DOCS / "trace.intro.md").read_text()
+    yield "## Who watches\n"
+    yield "`netlab doctor` says who can here, and why not; `--backends` chooses.\n"
+    yield "| backend | what it sees | needs |\n|---|---|---|"
+    for name, backend in watchers().items():
+        yield f"| `{name}` | {backend.about} | `{backend.option}` |"
+    yield "\n| tier | who watches | what is told |\n|---|---|---|"
+    for letter, needs, words in TIERS:
+        yield f"| {letter} | {', '.join(sorted(needs)) or 'nobody'} | {words} |"
+    yield "\n## How a journey ends\n"
+    yield "| word | the packet … |\n|---|---|"
+    for word, meaning in MEANING.items():
+        yield f"| `{word}` | {meaning} |"
+    yield "\n## Causes\n"
+    yield "The first that holds is told, with what shows it and what to do.\n"
+    yield "| cause | ends as | in words |\n|---|---|---|"
+    for entry in CAUSES:
+        yield f"| `{entry.name}` | `{entry.disposition}` | {_plain_words(entry.sentence)} |"
+
+
+def _plain_words(sentence: str) -> str:
+    return re.sub(r"\{(\w+)\}", lambda m: f"*{m[1].replace('_', ' ')}*", sentence)
 
 
 # architecture.md

@@ -26,7 +26,7 @@ links: [["h1:eth0 10.0.0.1/24", "h2:eth0 10.0.0.2/24"]]
 """
 ROW = re.compile(r"^\| `([^`]+)` \| ([\w ]+) \|", re.M)
 LISTED = {
-    "lost[]", "notes[]", "steps[].felt_by[]", "processes[].*", "error.notes[]", "[]",
+    "lost[]", "notes[]", "steps[].felt_by[]", "processes[].*", "gaps[]", "error.notes[]", "[]",
     "nodes[].connections[].labels[]",
 }  # fmt: skip
 """Lists that are empty in a lab where all is well."""
@@ -86,6 +86,7 @@ def test_what_is_printed_of_a_lab_is_documented(write: Write, lab: str) -> None:
     held_against("show LAB NODE", node)
     assert {"lab": lab} | shown["nodes"][0] == node
     held_against("ls", [line for line in netlab("ls", "--json").json if line["lab"] == lab])
+    held_against("trace", netlab("trace", lab, "h1", "h2", "--tcp", "80", "--json").json)
     held_against("down", netlab("down", lab, "--json").json)
 
 

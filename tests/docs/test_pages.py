@@ -18,7 +18,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMANDS = set(re.findall(r"^## netlab (\w+)", (ROOT / "docs/commands.md").read_text(), re.M))
 
 
-@pytest.mark.parametrize("name", ["topology.md", "commands.md", "architecture.md"])
+@pytest.mark.parametrize("name", ["topology.md", "commands.md", "trace.md", "architecture.md"])
 def test_a_written_document_is_up_to_date(name: str) -> None:
     assert (ROOT / "docs" / name).read_text() == pages()[name], "run `make docs`"
 

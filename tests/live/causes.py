@@ -101,6 +101,14 @@ for _ in range(200):
 """
 BURST = SENDS.replace("200", "40").replace("s.sendto", "s = socket.socket(type=2); s.sendto")
 PROGRAMS = {"CONNECTS": CONNECTS, "SENDS": SENDS, "BURST": BURST}
+HAIRPIN = """table ip t {
+ chain c {
+  type nat hook prerouting priority dstnat;
+  ip daddr 10.0.0.3 tcp dport 80 dnat to 10.0.0.2
+ }
+}
+"""
+"""Published, and not masqueraded for those who are on the same segment."""
 TCP = "cli srv --tcp 80"
 UDP = "cli srv --udp 53"
 
@@ -244,6 +252,11 @@ links:
             ("icmpv6 type packet-too-big", "-6", "IPv6"),
         )
     ),
+    Case("mtu-black-hole", "too-big", routed(
+        cli=chain("input", "icmp type destination-unreachable drop")).replace(
+        '["gw:b 10.2.0.1/24 fd02::1/64", "srv:eth0 10.2.0.2/24 fd02::2/64"]',
+        '{endpoints: ["gw:b 10.2.0.1/24 fd02::1/64", "srv:eth0 10.2.0.2/24 fd02::2/64"],'
+        " mtu: 1400}"), "cli srv --size 1450 --df"),
     Case("mtu-mismatch", "too-big", routed(), "cli srv --size 1450 --udp 53", name="",
          hands=("srv ip link set eth0 mtu 1400",)),
     Case("fragments-missing", "not-reassembled",
@@ -301,6 +314,9 @@ links:
     Case("unexpected-source", "unread", SWITCHED.replace("  srv: {}\n", "  srv: {}\n  gw: {kind:"
          f" router, {DNAT}}}\n") + '  - ["gw:eth0 10.0.0.9/24", sw]\n',
          "cli srv --to 10.0.0.9 --tcp 80 --respond", at="cli"),
+    Case("unexpected-source", "unread", SWITCHED.replace("  srv: {}\n", f"""  srv: {{}}
+  gw: {{kind: router, {rules(HAIRPIN)}}}
+""") + '  - ["gw:eth0 10.0.0.3/24", sw]\n', "cli srv --to 10.0.0.3 --tcp 80 --respond", at="cli"),
     Case("wrong-node", "misdirected", routed(), "cli srv --tcp 80 --to 10.1.0.1"),
     Case("address-tentative", "no-neighbour", SWITCHED, "cli srv --to fd00::9 --udp 53", at="cli",
          name="target",
