@@ -35,6 +35,7 @@ class Options:
 
 def trace(lab_or_file: str, words: Words, options: Options) -> int:
     """The exit code."""
+    from netlab.cli.places import located
     from netlab.kernel.visits import visiting
     from netlab.trace.conclude import conclude
     from netlab.trace.journey import Request, observe
@@ -50,7 +51,7 @@ def trace(lab_or_file: str, words: Words, options: Options) -> int:
     with visiting(identities) as visits:
         record = observe(terrain, request, visits, backends, _say)
     record = replace(record, gaps=(*gaps, *record.gaps))
-    found = conclude(record)
+    found = located(conclude(record), terrain.digest)
     if options.pcap:
         _write(options.pcap, record, found)
     renderer(options.json).traced(found, options.detail, record.sightings)
@@ -113,7 +114,7 @@ def lab_of(lab_or_file: str) -> tuple[Terrain, Mapping[str, int], tuple[str, ...
     gaps = [f"{name} is gone: somebody deleted its namespace" for name in gone]
     if found.summary is None:
         gaps.append(f"{lab} is half-built: `netlab up {found.header.file}` finishes it")
-    terrain = without(terrain, gone)
+    terrain = replace(without(terrain, gone), digest=found.header.digest)
     if not terrain.spots:
         raise LabNotFound(f"of lab {lab} nothing is there any more", hint="`netlab gc` sweeps it")
     identities = {s.ns: found.inodes[s.ns] for s in terrain.spots.values() if s.ns in found.inodes}

@@ -287,7 +287,7 @@ def _asked(
     acts = {
         spots[node].ns: partial(
             facts_of, node, spots[node].rules, asks,
-            with_chains=node in talked or bool(spots[node].rules),
+            with_chains=node in talked,
             protocol=record.probe.protocol if node in deep else "",
         )
         for node, asks in wanted.items()

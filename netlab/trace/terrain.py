@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from ipaddress import ip_address
 
@@ -57,6 +57,8 @@ class Terrain:
     file: str
     spots: Mapping[str, Spot]
     """By node."""
+    digest: str = ""
+    """Of the file's text, as the lab is up from it."""
 
     @cached_property
     def holders(self) -> Mapping[str, tuple[str, ...]]:
@@ -161,7 +163,7 @@ def of_lab(portrait: Portrait, inventory: Inventory) -> Terrain:
 def without(terrain: Terrain, gone: Iterable[str]) -> Terrain:
     """The same, less some nodes."""
     left = {name: spot for name, spot in terrain.spots.items() if name not in set(gone)}
-    return Terrain(terrain.lab, terrain.file, left)
+    return replace(terrain, spots=left)
 
 
 def _devices(node: PortraitNode) -> Iterable[Device]:
