@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from netlab.model.source import parse
 from tests.live.world import ROOT, done, netlab
 
-LABS = sorted((ROOT / "topologies").glob("*.yaml"))
+LABS = sorted((ROOT / "topologies").rglob("*.yaml"))
 KINDS = netlab("kinds", "--json").json
 
 
