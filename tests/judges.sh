@@ -3,8 +3,8 @@
 # No service of theirs starts by itself: not now (policy-rc.d), and not at the next boot.
 set -eu
 
-tools='ip ping tcpdump nft conntrack bpftool ethtool dnsmasq bird radvd nginx busybox'
-packages='iproute2 iputils-ping tcpdump nftables conntrack bpftool ethtool dnsmasq-base bird2 radvd nginx-light busybox'
+tools='ip ping tcpdump tshark nft conntrack bpftool ethtool dnsmasq bird radvd nginx busybox curl'
+packages='iproute2 iputils-ping tcpdump tshark nftables conntrack bpftool ethtool dnsmasq-base bird2 radvd nginx-light busybox curl'
 services='bird radvd nginx nftables'
 policy=/usr/sbin/policy-rc.d
 
