@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from netlab.kernel.port import Kernel
     from netlab.kernel.sockets import Socket
     from netlab.kernel.supervisor.record import Record
-    from netlab.kernel.values import HeldRule, Running
+    from netlab.kernel.values import Held, HeldRule, Running
     from netlab.kernel.worker import Worker
 
 T = TypeVar("T")
@@ -89,11 +89,13 @@ class LinuxMachine:
         with self._visited(inodes) as (worker, namespaces):
             return worker.call(lambda: frozenset(filter(namespaces.is_ours, inodes)))
 
-    def devices(self, inodes: Mapping[str, int]) -> Mapping[str, frozenset[str] | None]:
+    def held(
+        self, inodes: Mapping[str, int], routed: Collection[str]
+    ) -> Mapping[str, Held | None]:
         if os.geteuid() != 0:
             return dict.fromkeys(self.standing(inodes))
         with self._visited(inodes) as (worker, namespaces):
-            return worker.call(lambda: dict(_devices(namespaces, inodes)))
+            return worker.call(lambda: dict(_held(namespaces, inodes, routed)))
 
     def rules(self, ns: str, identity: int, spec: str) -> Sequence[HeldRule]:
         from netlab.kernel import rules
@@ -186,11 +188,11 @@ def _running(record: Record) -> Running:
     return Running(state, record.pid, record.since, record.restarts, record.code)
 
 
-def _devices(
-    namespaces: Namespaces, wanted: Iterable[str]
-) -> Iterator[tuple[str, frozenset[str] | None]]:
+def _held(
+    namespaces: Namespaces, wanted: Iterable[str], routed: Collection[str]
+) -> Iterator[tuple[str, Held]]:
+    from netlab.kernel.held import held
+
     for ns in wanted:
         with suppress(FileNotFoundError, KernelRefused), namespaces.inside(ns):
-            with open("/proc/thread-self/net/dev") as file:
-                _, _, *lines = file
-            yield ns, frozenset(line.partition(":")[0].strip() for line in lines)
+            yield ns, held(routes=ns in routed)

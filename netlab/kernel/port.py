@@ -7,14 +7,14 @@ after which everything queued has been done or refused. Names are namespace name
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from netlab.kernel.connection import Tracked
     from netlab.kernel.sockets import Socket
-    from netlab.kernel.values import HeldRule, NextHop, Options, Running, VethEnd
+    from netlab.kernel.values import Held, HeldRule, NextHop, Options, Running, VethEnd
 
 
 class Kernel(Protocol):
@@ -177,8 +177,10 @@ class Machine(Protocol):
     def standing(self, inodes: Mapping[str, int]) -> frozenset[str]:
         """The namespaces that are still there under their names."""
 
-    def devices(self, inodes: Mapping[str, int]) -> Mapping[str, frozenset[str] | None]:
-        """The names of the devices in those of these namespaces that are still there.
+    def held(
+        self, inodes: Mapping[str, int], routed: Collection[str]
+    ) -> Mapping[str, Held | None]:
+        """What those of these namespaces hold that are still there; routes, of those ``routed``.
 
         None for one that this process may not enter.
         """

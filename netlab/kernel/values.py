@@ -55,6 +55,29 @@ class HeldRule(NamedTuple):
     """``file:line``."""
     packets: int | None = None
     bytes: int | None = None
+    by: str = "netlab"
+    """What translates its table: netlab, or libnftables where netlab does not cover it."""
+
+
+class HeldRoute(NamedTuple):
+    to: str
+    table: int
+    metric: int
+    """0 for one of IPv4 that has none."""
+
+
+class Held(NamedTuple):
+    """What a namespace holds of what labs put there; somebody may have taken some of it away."""
+
+    devices: frozenset[str]
+    up: frozenset[str]
+    """Devices that are switched on."""
+    without_ipv6: frozenset[str]
+    """Devices that take no IPv6 address: it is off there, or the mtu is too small."""
+    addresses: frozenset[tuple[str, str]]
+    """Device, and address without its prefix length."""
+    routes: frozenset[HeldRoute] | None
+    """Whoever made them; None where nobody asked for them."""
 
 
 def signal_of(code: int) -> str:

@@ -29,8 +29,10 @@ from netlab.resources.process import Supervisor
 
 if TYPE_CHECKING:
     from netlab.kernel.port import Kernel, Machine
+    from netlab.kernel.values import Held
 
 ANOTHER_BOOT = states.ANOTHER_BOOT
+LOOKED_FOR = frozenset({Stage.DEVICE, Stage.LINK, Stage.ADDRESS, Stage.ROUTE})
 NOTHING_MADE = "its start was cut short before anything was made"
 
 
@@ -107,7 +109,9 @@ def _road(ground: Ground, found: Journal | None, inventory: Inventory) -> tuple[
     """What has to be cleared first, and the road from there."""
     if found is None:
         return (), Road(Inventory(), diff(Inventory(), inventory), True)
-    there = ground.machine.devices(_identities(found))
+    from netlab.resources.network import routed
+
+    there = ground.machine.held(_identities(found), routed(found.inventory.values()))
     lost = tuple(ns for ns in _namespaces(found) if ns not in there)
     missing = _missing(found, there)
     doubtful = _doubtful(found)
@@ -145,16 +149,13 @@ def _identities(found: Journal) -> dict[str, int]:
     return {ns: found.inodes[ns] for ns in _namespaces(found) if ns in found.inodes}
 
 
-def _missing(found: Journal, there: Mapping[str, frozenset[str] | None]) -> dict[Key, str]:
-    """The devices and links that somebody else took away or renamed, and which; in words."""
-    missing: dict[Key, str] = {}
-    for key, resource in found.inventory.items():
-        if resource.stage in (Stage.DEVICE, Stage.LINK):
-            for sort, ns, *name in resource.provides:
-                names = there.get(ns) if sort == "device" else None
-                if names is not None and name[0] not in names:
-                    missing.setdefault(key, f"{name[0]} was deleted or renamed by hand")
-    return missing
+def _missing(found: Journal, there: Mapping[str, Held | None]) -> dict[Key, str]:
+    """What somebody else took away or renamed, and how it is told."""
+    return {
+        key: lost
+        for key, resource in found.inventory.items()
+        if resource.stage in LOOKED_FOR and (lost := resource.lost(there))
+    }
 
 
 # changing

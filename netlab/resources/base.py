@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 if TYPE_CHECKING:
     from netlab.kernel.port import Kernel
+    from netlab.kernel.values import Held
 
 Key: TypeAlias = tuple[str, ...]
 
@@ -105,6 +107,14 @@ class Resource(ABC):
     def update(self, kernel: Kernel, before: Any) -> None:
         """Make this out of ``before``; by default creating again sets the new value."""
         self.create(kernel)
+
+    def lost(self, there: Mapping[str, Held | None]) -> str:
+        """What somebody took away of it, in words; ``there`` is what each namespace holds."""
+        for sort, ns, *name in self.provides:
+            held = there.get(ns) if sort == "device" else None
+            if held is not None and name[0] not in held.devices:
+                return f"{name[0]} was deleted or renamed by hand"
+        return ""
 
     def reason(self, before: Any) -> str:
         """Why it is made anew in place of ``before``, where ``words`` do not show that."""

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
-from netlab.kernel.values import NextHop
+from netlab.kernel.values import HeldRoute, NextHop
 from netlab.resources.base import Key, Resource, Stage, device_key, namespace_key
 from netlab.resources.device import Setting
 
 if TYPE_CHECKING:
     from netlab.kernel.port import Kernel
+    from netlab.kernel.values import Held
 
 MAIN = 254
 """The main routing table (rtnetlink(7), RT_TABLE_MAIN)."""
+
+GONE = "it was gone"
 
 Hop: TypeAlias = tuple[str, str, int, bool]
 """gateway, device, weight, onlink: a ``NextHop`` as the journal holds it."""
@@ -48,6 +52,12 @@ class Address(Resource):
     @property
     def words(self) -> str:
         return f"address {self.cidr} dev {self.device}"
+
+    def lost(self, there: Mapping[str, Held | None]) -> str:
+        held, ip = there.get(self.home), self.cidr.partition("/")[0]
+        if held is None or (self.device, ip) in held.addresses:
+            return ""
+        return GONE if self.device in _usable(held, ip) else ""
 
     def create(self, kernel: Kernel) -> None:
         kernel.add_address(self.home, self.device, self.cidr, self.peer)
@@ -100,6 +110,10 @@ class Route(Resource):
         parts += ["" if not self.metric else f"metric {self.metric}"]
         parts += ["" if not self.source else f"src {self.source}"]
         return " ".join(p for p in parts if p)
+
+    def lost(self, there: Mapping[str, Held | None]) -> str:
+        found = _lacking(there.get(self.home), {self.to: self.hops}, self.table, self.metric)
+        return GONE if found else ""
 
     def create(self, kernel: Kernel) -> None:
         self._write(kernel, replace=False)
@@ -163,6 +177,10 @@ class Routing(Resource):
 
     def routes(self) -> dict[str, tuple[Hop, ...]]:
         return {prefix: hops for hops, prefixes in self.groups for prefix in prefixes}
+
+    def lost(self, there: Mapping[str, Held | None]) -> str:
+        found = _lacking(there.get(self.home), self.routes())
+        return f"{len(found)} {'were' if found[1:] else 'was'} gone" if found else ""
 
     def create(self, kernel: Kernel) -> None:
         for hops, prefixes in self.groups:
@@ -308,6 +326,36 @@ class Sysctl(Resource):
 
     def follows(self, before: Sysctl) -> bool:
         return before.device == self.device
+
+
+MOST_ROUTES = 20_000
+"""In a lab; more would take longer to look for than all else that `up` does."""
+
+
+def routed(resources: Iterable[Resource]) -> frozenset[str]:
+    """The namespaces with routes, unless there are too many to be looked for."""
+    held = [r for r in resources if isinstance(r, Route | Routing)]
+    count = sum(len(r.routes()) if isinstance(r, Routing) else 1 for r in held)
+    return frozenset(r.ns for r in held) if count <= MOST_ROUTES else frozenset()
+
+
+def _lacking(
+    held: Held | None, wanted: Mapping[str, tuple[Hop, ...]], table: int = MAIN, metric: int = 0
+) -> list[str]:
+    """The prefixes to which a route has gone, and where one could be."""
+    if held is None or held.routes is None:
+        return []
+    return [
+        to
+        for to, hops in wanted.items()
+        if HeldRoute(to, table, metric or usual_metric(to)) not in held.routes
+        and _usable(held, to).issuperset(device for _, device, _, _ in hops if device)
+    ]
+
+
+def _usable(held: Held, address: str) -> frozenset[str]:
+    """Devices that take such addresses and routes: what somebody switched off is left so."""
+    return held.up - held.without_ipv6 if ":" in address else held.up
 
 
 def usual_metric(prefix: str) -> int:

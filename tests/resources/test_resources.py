@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from netlab.resources import Inventory
+from netlab.kernel.values import Held, HeldRoute
+from netlab.resources import Inventory, Resource, network
 from netlab.resources.device import Device, Port, Veth
 from netlab.resources.namespace import Namespace
 from netlab.resources.network import Address, Route, Routing, Sysctl
@@ -84,3 +85,46 @@ def test_which_changes_can_be_made_in_place() -> None:
     switch = Sysctl("l.a", "net.ipv4.ip_forward", "1")
     assert switch.follows(Sysctl("l.a", "net.ipv4.ip_forward", "0"))
     assert not Namespace("l.a", (("net.ipv4.conf.default.rp_filter", "1"),)).follows(A)
+
+
+# what somebody took away
+
+EVERYTHING = Held(
+    devices=frozenset({"lo", "eth0"}),
+    up=frozenset({"lo", "eth0"}),
+    without_ipv6=frozenset(),
+    addresses=frozenset({("eth0", "10.0.0.1"), ("eth0", "fd00::1")}),
+    routes=frozenset({HeldRoute("0.0.0.0/0", 254, 0), HeldRoute("fd01::/64", 7, 1024)}),
+)
+NOTHING = EVERYTHING._replace(addresses=frozenset(), routes=frozenset())
+SIX = Address("l.a", "eth0", "fd00::1/64")
+OVER_SIX = Route("l.a", "fd01::/64", (("fd00::2", "eth0", 1, False),), table=7)
+STATIC = Routing("l.a", 4, (((("10.0.0.2", "eth0", 1, False),), ("0.0.0.0/0", "10.5.0.0/16")),))
+LOST: list[tuple[Resource, Held | None, str]] = [
+    *((r, EVERYTHING, "") for r in (HERE, SIX, OUT, OVER_SIX)),
+    *((r, NOTHING, "it was gone") for r in (HERE, SIX, OUT, OVER_SIX)),
+    *((r, NOTHING._replace(up=frozenset({"lo"})), "") for r in (HERE, SIX, OUT, OVER_SIX)),
+    (HERE, NOTHING._replace(without_ipv6=frozenset({"eth0"})), "it was gone"),
+    *((r, NOTHING._replace(without_ipv6=frozenset({"eth0"})), "") for r in (SIX, OVER_SIX)),
+    *((r, NOTHING._replace(routes=None), "") for r in (OUT, OVER_SIX, STATIC)),
+    *((r, None, "") for r in (HERE, OUT, STATIC, BRIDGE, CABLE)),
+    (STATIC, EVERYTHING, "1 was gone"),
+    (STATIC, NOTHING, "2 were gone"),
+    (BRIDGE, EVERYTHING, "br0 was deleted or renamed by hand"),
+    (CABLE, EVERYTHING, ""),
+    (CABLE, NOTHING._replace(devices=frozenset()), "eth0 was deleted or renamed by hand"),
+    (Route("l.a", "10.0.0.0/8", (), "blackhole"), NOTHING, "it was gone"),
+]
+
+
+@pytest.mark.parametrize(("resource", "held", "words"), LOST)
+def test_what_is_lost(resource: Resource, held: Held | None, words: str) -> None:
+    assert resource.lost({"l.a": held}) == words
+
+
+def test_routes_are_looked_for_unless_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = Route("l.b", "10.0.0.0/8", (), "blackhole")
+    some = [A, B, HERE, STATIC, other]
+    assert network.routed(some) == {"l.a", "l.b"}
+    monkeypatch.setattr(network, "MOST_ROUTES", 2)
+    assert network.routed(some) == frozenset()
