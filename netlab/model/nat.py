@@ -196,7 +196,7 @@ InterfaceNames: TypeAlias = Annotated[
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Masquerade(_Frozen):

@@ -87,7 +87,7 @@ Signal = Literal["TERM", "INT", "HUP", "QUIT", "KILL", "USR1", "USR2", "WINCH"]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Ready(_Frozen):

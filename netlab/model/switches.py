@@ -7,8 +7,10 @@ itself, as in the name of an interface that holds a dot.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 
+@lru_cache(1024)  # most nodes have the same ones
 def switch_parts(name: str) -> tuple[str, ...]:
     slash, dot = name.find("/"), name.find(".")
     if slash >= 0 and not 0 <= dot < slash:

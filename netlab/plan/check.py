@@ -11,14 +11,14 @@ from ipaddress import ip_network
 from netlab.devices import DeviceKind
 from netlab.model.site import Nic, Path, Site
 from netlab.model.switches import OF_THE_MACHINE, device_of_switch, spelt_switch, switch_parts
-from netlab.model.topology import Node, PortSettings, Route, Topology
+from netlab.model.topology import Node, Route, Topology
 from netlab.model.words import IP, LEAST_IPV6_MTU, Cidr
 from netlab.nodes.host import destination
 from netlab.plan.around import Around
 from netlab.plan.compile import Compiled
 from netlab.plan.entry import wrong_files, wrong_names
 from netlab.plan.processes import wrong_order
-from netlab.plan.wiring import Wiring, ipv6_is_off
+from netlab.plan.wiring import PLAIN, Wiring, ipv6_is_off
 from netlab.resources.network import MAIN
 
 SWITCH_PART = re.compile(r"[A-Za-z0-9_.-]+")
@@ -111,7 +111,7 @@ def _ports(site: Site, devices: Mapping[str, DeviceKind]) -> Iterator[Finding]:
 
 def _port(nic: Nic, devices: Mapping[str, DeviceKind]) -> Iterator[Finding]:
     if not nic.master:
-        if nic.settings.bridge_port != PortSettings():
+        if nic.settings.bridge_port != PLAIN.bridge_port:
             path = (*nic.settings_at, "bridge_port")
             yield Finding(path, f"{nic.name} is a port of no bridge")
         return
@@ -275,22 +275,22 @@ def _interfaces(node: Node, site: Site) -> Iterator[Finding]:
         if nic.name == "lo":
             yield from _loopback(nic)
         for address in nic.addresses:
-            where = nic.address_at(address)
+            where, ip = nic.address_at(address), address.ip
             if address.version == 6 and 0 < nic.mtu < LEAST_IPV6_MTU:
                 yield Finding(where, f"IPv6 needs an mtu of {LEAST_IPV6_MTU} at least ({address})")
             if address.version == 6 and ipv6_is_off(nic, node):
                 yield Finding(where, f"IPv6 is switched off on {nic.name} (disable_ipv6)")
-            if address.ip.is_multicast or address.ip.is_unspecified:
-                yield Finding(where, f"{address.ip} cannot be an interface's address")
-            elif what := _of_subnet(address.ip, address):
+            if ip.is_multicast or ip.is_unspecified:
+                yield Finding(where, f"{ip} cannot be an interface's address")
+            elif what := _of_subnet(ip, address):
                 first = f"{address.network[1]}/{address.network.prefixlen}"
-                yield Finding(where, f"{address.ip} is {what}", f"the first one in it is {first}")
-            if address.ip.is_loopback and nic.name != "lo":
-                yield Finding(where, f"{address.ip} belongs to lo")
-            other = held.setdefault(address.ip, nic)
-            is_told = address.ip.is_link_local or nic.master or other.master
+                yield Finding(where, f"{ip} is {what}", f"the first one in it is {first}")
+            if ip.is_loopback and nic.name != "lo":
+                yield Finding(where, f"{ip} belongs to lo")
+            other = held.setdefault(ip, nic)
+            is_told = ip.is_link_local or nic.master or other.master
             if other is not nic and not is_told:
-                yield Finding(where, f"{address.ip} is on {other.name} of {site.name} already")
+                yield Finding(where, f"{ip} is on {other.name} of {site.name} already")
 
 
 def _loopback(nic: Nic) -> Iterator[Finding]:

@@ -24,6 +24,8 @@ from netlab.resources.base import Placed
 from netlab.resources.entry import Hosts
 from netlab.resources.network import MAIN, Address, Routing
 
+NO_NAT = Nat()
+
 
 class Kinds(Protocol):
     """The kinds there are, by name."""
@@ -100,7 +102,7 @@ def _resources(
         yield ("nodes",), Hosts(topology.name, hosts_text(wiring))
     if topology.routing == "static":
         yield from _static(topology, kinds.nodes, wiring)
-    if any(node.nftables is not None or node.nat != Nat() for node in topology.nodes.values()):
+    if any(node.nftables is not None or node.nat != NO_NAT for node in topology.nodes.values()):
         from netlab.plan.firewall import Firewalls  # the compiler takes 50 ms to load
 
         found = Firewalls(kinds.nodes, misruled, untranslated)
@@ -116,10 +118,10 @@ def hosts_text(wiring: Wiring) -> str:
     lines = ["127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback"]
     for name, site in wiring.sites.items():
         addresses = [
-            a.ip
+            ip
             for nic in site.nics
-            for a in nic.addresses
-            if not (a.ip.is_loopback or (a.version == 6 and a.ip.is_link_local))
+            for ip in (address.ip for address in nic.addresses)
+            if not (ip.is_loopback or (ip.version == 6 and ip.is_link_local))
         ]
         addresses.sort(key=lambda ip: ip.version)
         lines += [f"{ip}\t{name}" for ip in addresses]

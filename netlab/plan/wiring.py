@@ -18,6 +18,9 @@ from netlab.plan.addressing import Full, Member, Segment, number
 Spot: TypeAlias = tuple[str, str]
 """node, interface"""
 
+PLAIN = Interface()
+"""One of which nobody has said anything."""
+
 LONGEST_NAME = 15
 """Bytes in an interface's name: IFNAMSIZ less its NUL (linux/if.h)."""
 
@@ -123,7 +126,7 @@ def _nics(
         for interface in (*(() if not bridge else (bridge,)), *node.interfaces):
             spot = (name, interface)
             if spot not in found:
-                settings = node.interfaces.get(interface, Interface())
+                settings = node.interfaces.get(interface, PLAIN)
                 origin = ("nodes", name, "interfaces", interface)
                 found[spot] = _nic(topology, spot, settings, origin, settings.mtu or 0)
     return _with_masters(topology, nodes, devices, found)
@@ -131,24 +134,35 @@ def _nics(
 
 def _link_nic(topology: Topology, spot: Spot, peer: Spot, link: Link, at: Path, side: int) -> Nic:
     node, interface = spot
-    settings = topology.nodes[node].interfaces.get(interface, Interface())
-    written = link.endpoints[side].addresses
-    if written is not None:
-        settings = settings.model_copy(update={"addresses": written})
+    settings = topology.nodes[node].interfaces.get(interface, PLAIN)
     origin = (*at, "endpoints", side)
-    nic = _nic(topology, spot, settings, origin, settings.mtu or link.mtu)
-    if written is not None:
-        return replace(nic, peer=peer, addresses_at=(*origin, "addresses"))
-    return replace(nic, peer=peer)
+    mtu = settings.mtu or link.mtu
+    written = link.endpoints[side].addresses
+    if written is None:
+        return _nic(topology, spot, settings, origin, mtu, peer)
+    settings = settings.model_copy(update={"addresses": written})
+    return _nic(topology, spot, settings, origin, mtu, peer, (*origin, "addresses"))
 
 
-def _nic(topology: Topology, spot: Spot, settings: Interface, origin: Path, mtu: int) -> Nic:
+def _nic(
+    topology: Topology,
+    spot: Spot,
+    settings: Interface,
+    origin: Path,
+    mtu: int,
+    peer: Spot = ("", ""),
+    addresses_at: Path = (),
+) -> Nic:
+    """``addresses_at``: where they are written, if that is with the link."""
     node, interface = spot
     ns = f"{topology.name}.{node}"
     mac = "" if interface == "lo" else settings.mac or computed_mac(ns, interface)
-    nic = Nic(node, ns, interface, settings, origin, mac, mtu, settings.addresses or ())
-    is_written = settings.addresses is not None
-    return replace(nic, addresses_at=(*nic.settings_at, "addresses") if is_written else origin)
+    own = ("nodes", node, "interfaces", interface, "addresses")
+    place = addresses_at or (origin if settings.addresses is None else own)
+    addresses = settings.addresses or ()
+    return Nic(
+        node, ns, interface, settings, origin, mac, mtu, addresses, peer=peer, addresses_at=place
+    )
 
 
 def computed_mac(ns: str, interface: str) -> str:

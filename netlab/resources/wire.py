@@ -45,7 +45,7 @@ def dump(resource: Resource) -> list[Any]:
 
 def parse(raw: list[Any]) -> Resource:
     """Raises KeyError or TypeError for what ``dump`` never wrote."""
-    return _class(raw[0])(*map(_frozen, raw[1:]))
+    return _class(raw[0])(*[_frozen(v) if type(v) is list else v for v in raw[1:]])
 
 
 def outlives(raw: list[Any]) -> bool:
@@ -58,8 +58,8 @@ def tells_of_outliving(text: bytes) -> bool:
     return any(mark in text for mark in _OUTLIVING)
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+def _frozen(value: list[Any]) -> tuple[Any, ...]:
+    return tuple([_frozen(v) if type(v) is list else v for v in value])
 
 
 @cache
