@@ -111,8 +111,8 @@ def _partly(w: Writer, tree: s.Assign, field: Field, start: int, length: int) ->
     base, first, bits = field.where
     value = w.scope.replaced(tree.value)
     if _reads(value) or isinstance(value, s.Map):
-        raise Wrong(tree.at, f"{' '.join(field.words)} can only be set to a constant",
-                    uncovered=True)  # fmt: skip
+        raise Wrong(tree.at, f"{' '.join(field.words)} set to what is no constant is not "
+                    "translated by netlab", uncovered=True)  # fmt: skip
     shift = (start + length) * 8 - first - bits
     number = w.scope.number(field.type, value) << shift
     full = (1 << length * 8) - 1

@@ -16,7 +16,7 @@ from .scope import Scope, SetKind, Tables, circles
 from .sets import CREATE, NEWSETELEM, OBJECT_KINDS, SetMessage, filled, kind_of, named
 from .sources import Place, Sources
 from .statements import rule_expressions, statement
-from .wire import attribute, nest, text, u32, u64, userdata
+from .wire import attribute, attributes, nest, text, u32, u64, userdata
 from .writer import Writer
 
 FAMILIES = {"inet": 1, "ip": 2, "arp": 3, "netdev": 5, "bridge": 7, "ip6": 10}
@@ -160,14 +160,12 @@ class _TableWork:
     def say(self, number: int, flags: int, body: bytes, at: int) -> None:
         self.work.say(number, self.family, flags, body, at)
 
-    def parts(self, parts: tuple[s.Part | s.Define | s.Include, ...]) -> None:
+    def parts(self, parts: tuple[s.Part | s.Define, ...]) -> None:
         """First what rules name (in the order that nft sends), then the rules."""
-        plain = [part for part in parts if not isinstance(part, s.Define | s.Include)]
+        plain = [part for part in parts if not isinstance(part, s.Define)]
         for part in parts:
             if isinstance(part, s.Define):
                 self.work.scope.define(part)
-            elif isinstance(part, s.Include):
-                raise Wrong(part.at, "include stands outside of tables")
         for kind in (s.Chain, s.Object, s.Set, s.Flowtable):
             for part in plain:
                 if isinstance(part, kind):
@@ -234,15 +232,36 @@ class _TableWork:
     def writer(self, chain: str = "") -> Writer:
         return Writer(self.family, self.name, self.tables, self.work.scope, statement, chain)
 
-    def rule(self, chain: str, tree: s.Rule, flags: int, more: bytes = b"") -> None:
+    def rule(self, chain: str, tree: s.Rule, flags: int, more: bytes = b"",
+             index: int | None = None) -> None:  # fmt: skip
+        """``index``: of the rule in its chain that it comes next to."""
         writer = self.writer(chain)
         expressions = rule_expressions(writer, tree)
         for message in writer.sets:
             self.say(message.number, message.flags, message.body, tree.at)
+        rules = self.tables.rules.setdefault(chain, [])
+        if index is not None:
+            more = self.beside(chain, index, tree.at)
         body = text(1, self.name) + text(2, chain) + more + nest(4, *expressions)
         if tree.comment:
             body += attribute(7, userdata((0, tree.comment.encode() + b"\0")))
+        first, last = (index, index + 1) if index is not None else (0, len(rules))
+        rules.insert(last if flags & _APPEND else first, len(self.work.messages))
         self.say(NEWRULE, flags, body, tree.at)
+
+    def beside(self, chain: str, index: int, at: int) -> bytes:
+        """NFTA_RULE_POSITION_ID; the other rule gets an NFTA_RULE_ID for it."""
+        rules = self.tables.rules[chain]
+        if self.tables.open or index >= len(rules):
+            raise Wrong(at, f"chain {chain} has no rule with index {index} here",
+                        f"it has {len(rules)}; the first has index 0")  # fmt: skip
+        message = self.work.messages[rules[index]]
+        known = attributes(message.body).get(9)
+        if known is not None:
+            return attribute(10, known)
+        number = self.work.scope.next()
+        self.work.messages[rules[index]] = message._replace(body=message.body + u32(9, number))
+        return u32(10, number)
 
 
 # ---- single commands
@@ -263,6 +282,7 @@ def _gone(tree: s.Command, number: int) -> int:
 
 
 def _flush_table(work: _Work, tree: s.Command) -> None:
+    work.table(tree).rules.clear()
     work.say(DELRULE, tree.family, 0, text(1, tree.table), tree.at)
 
 
@@ -283,6 +303,7 @@ def _delete_chain(work: _Work, tree: s.Command) -> None:
 
 
 def _flush_chain(work: _Work, tree: s.Command) -> None:
+    work.table(tree).rules.pop(tree.name, None)
     work.say(DELRULE, tree.family, 0, text(1, tree.table) + text(2, tree.name), tree.at)
 
 
@@ -312,19 +333,15 @@ def _rule(work: _Work, tree: s.Command) -> None:
     assert isinstance(tree.body, s.Rule)
     flags = {"add": CREATE | _APPEND, "insert": CREATE, "create": CREATE | _APPEND,
              "replace": _REPLACE}[tree.verb]  # fmt: skip
-    more = b""
-    if tree.position:
-        word, number = tree.position
-        if word == "index":
-            raise Wrong(tree.at, "a rule's index is not covered", "write handle", uncovered=True)
-        more = u64(3 if tree.verb == "replace" else 6, number)
-    elif tree.verb == "replace":
-        raise Wrong(tree.at, "replace needs the handle of a rule")
     inside = work.inside(tree)
     if tree.name not in inside.tables.chains and not inside.tables.open:
         raise Wrong(tree.at, f"table {tree.table} has no chain {tree.name!r}",
                     did_you_mean(tree.name, inside.tables.chains))  # fmt: skip
-    inside.rule(tree.name, tree.body, flags, more)
+    word, number = tree.position or ("", 0)
+    if tree.verb == "replace" and word != "handle":
+        raise Wrong(tree.at, "replace needs the handle of a rule")
+    more = u64(3 if tree.verb == "replace" else 6, number) if word else b""
+    inside.rule(tree.name, tree.body, flags, more, number if word == "index" else None)
 
 
 def _delete_rule(work: _Work, tree: s.Command) -> None:

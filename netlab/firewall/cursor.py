@@ -12,19 +12,22 @@ T = TypeVar("T")
 _LONG = 60
 
 
+Reach = Callable[[str, int, "Callable[[Cursor], None]"], None]
+
+
 class Cursor:
     """A place in the tokens of one text. ``text`` keeps the quotes of strings."""
 
     __slots__ = ("depth", "i", "kinds", "places", "reach", "texts")
 
-    def __init__(self, tokens: Tokens, reach: Callable[[str, int], object]) -> None:
+    def __init__(self, tokens: Tokens, reach: Reach) -> None:
         self.kinds = tokens.kinds
         self.texts = tokens.texts
         self.places = tokens.places
         self.i = 0
         self.depth = 0
         self.reach = reach
-        """Reads what ``include`` names."""
+        """Reads what ``include`` names, line by line, as what stands around it would be read."""
 
     @property
     def text(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import count
 
 from . import syntax as s
 from .cursor import Cursor
@@ -43,11 +44,13 @@ def parse(text: str, file: str = "<text>", *, line: int = 1, indent: int = 0,
 def parse_all(texts: Iterable[Source], read: Read = no_includes) -> s.Script:
     """The tree of several texts, one behind the other."""
     reader = _Reader(read)
+    lines: list[s.Line] = []
     with without_collector():
-        lines = tuple(line for text in texts for line in reader.text(text))
+        for text in texts:
+            reader.text(text, lambda c: lines.extend(_line(c, reader)))
     if reader.problems:
         raise RulesetError(tuple(sorted(set(reader.problems))))
-    return s.Script(lines, reader.sources)
+    return s.Script(tuple(lines), reader.sources)
 
 
 class _Reader:
@@ -59,40 +62,44 @@ class _Reader:
         self.problems: list[RuleProblem] = []
         self.open: list[str] = []
 
-    def text(self, source: Source) -> tuple[s.Line, ...]:
+    def text(self, source: Source, line: Callable[[Cursor], None]) -> None:
+        """All lines of a text, each read by ``line``."""
         start = self.sources.add(source)
-        found: list[s.Line] = []
         if len(source.text) > _LARGEST:
             place = Place(source.file, source.line, 1)
             message = f"{source.file} has more than {_LARGEST >> 20} MiB"
             self.problems.append(RuleProblem(place, message))
-            return ()
+            return
         self.open.append(source.file)
         try:
-            c = Cursor(tokens(source.text, start), self.include)
+            self.lines(Cursor(tokens(source.text, start), self.include), line)
         except Wrong as wrong:
             self.wrong(wrong)
-            return ()
+        self.open.pop()
+
+    def lines(self, c: Cursor, line: Callable[[Cursor], None]) -> None:
         while True:
             c.lines()
             if c.over:
-                break
-            before = c.i
-            try:
-                found.extend(_line(c, self))
-            except Wrong as wrong:
-                self.wrong(wrong)
-                c.recover(before)
-            if c.i == before:
-                c.take()
-        self.open.pop()
-        return tuple(found)
+                return
+            self.attempt(c, line)
+
+    def attempt(self, c: Cursor, line: Callable[[Cursor], None]) -> None:
+        """Read a line; after a mistake go on behind it."""
+        before = c.i
+        try:
+            line(c)
+        except Wrong as wrong:
+            self.wrong(wrong)
+            c.recover(before)
+        if c.i == before:
+            c.take()
 
     def wrong(self, wrong: Wrong) -> None:
         place = self.sources.place(wrong.at)
         self.problems.append(RuleProblem(place, wrong.message, wrong.hint))
 
-    def include(self, path: str, at: int) -> tuple[s.Line, ...]:
+    def include(self, path: str, at: int, line: Callable[[Cursor], None]) -> None:
         try:
             source = self.read(path)
         except (OSError, ValueError) as no:
@@ -101,7 +108,7 @@ class _Reader:
             raise Wrong(at, f"{path!r} includes itself: {' → '.join([*self.open, source.file])}")
         if len(self.sources.texts) >= _FILES:
             raise Wrong(at, f"more than {_FILES} files are included")
-        return self.text(source)
+        self.text(source, line)
 
 
 def _why(error: Exception) -> str:
@@ -113,7 +120,7 @@ def _line(c: Cursor, reader: _Reader) -> list[s.Line]:
     if c.text in ("define", "redefine", "undefine"):
         found = [define(c)]
     elif c.text == "include":
-        found = [include(c)]
+        found = [_include(c, reader)]
     elif c.text == "table":
         found = [_table_block(c, "", reader, c.at)]
     elif c.text in _VERBS:
@@ -142,20 +149,27 @@ def define(c: Cursor) -> s.Define:
     return s.Define(name, assigned(c), verb, at)
 
 
-def include(c: Cursor) -> s.Include:
-    at = c.at
+def _include(c: Cursor, reader: _Reader) -> s.Include:
+    at, lines = c.at, list[s.Line]()
+    path = include(c, lambda inner: lines.extend(_line(inner, reader)))
+    return s.Include(path, tuple(lines), at)
+
+
+def include(c: Cursor, line: Callable[[Cursor], None]) -> str:
+    """Read the file that is named, as if its lines stood here; its path."""
     c.take()
-    where = c.at
+    at = c.at
     path = c.string("a path")
-    lines = c.reach(path, where)
-    assert isinstance(lines, tuple)
-    return s.Include(path, lines, at)
+    c.reach(path, at, line)
+    return path
 
 
-def _family(c: Cursor) -> str:
-    if c.text in FAMILIES and c.kind == WORD and c.kinds[c.i + 1] in (WORD, STRING):
+def _family(c: Cursor, names: int = 1) -> str:
+    """Left out, it is ip; ``names`` follow it."""
+    words = next(n for n in count() if c.kinds[c.i + n] not in (WORD, STRING))
+    if c.text in FAMILIES and c.kind == WORD and words > 1:
         return c.take()
-    if c.kind == WORD and c.kinds[c.i + 1] in (WORD, STRING):
+    if words > names:
         c.refuse(f"unknown family {c.said}", did_you_mean(c.text, FAMILIES))
     return "ip"
 
@@ -177,27 +191,25 @@ def _table_block(c: Cursor, verb: str, reader: _Reader, at: int) -> s.Command:
 def _table_body(c: Cursor, family: str, name: str, reader: _Reader, at: int) -> s.Table:
     opened = c.at
     c.take()
-    parts: list[s.Part | s.Define | s.Include] = []
+    parts: list[s.Part | s.Define] = []
     flags: list[str] = []
     said = {"comment": ""}
+
+    def line(c: Cursor) -> None:
+        _table_line(c, parts, flags, said, reader, line)
+
     while True:
         c.lines()
         if c.accept("}"):
             return s.Table(family, name, tuple(parts), tuple(flags), said["comment"], at)
         if c.over:
             raise Wrong(opened, f"the brace of table {name} is never closed", "add a '}'")
-        before = c.i
-        try:
-            _table_line(c, parts, flags, said, reader)
-        except Wrong as wrong:
-            reader.wrong(wrong)
-            c.recover(before)
-            if c.i == before:
-                c.take()
+        reader.attempt(c, line)
 
 
-def _table_line(c: Cursor, parts: list[s.Part | s.Define | s.Include], flags: list[str],
-                said: dict[str, str], reader: _Reader) -> None:  # fmt: skip
+def _table_line(c: Cursor, parts: list[s.Part | s.Define], flags: list[str],
+                said: dict[str, str], reader: _Reader,
+                line: Callable[[Cursor], None]) -> None:  # fmt: skip
     word = c.text
     if word == "chain":
         parts.append(_chain(c, reader))
@@ -210,7 +222,7 @@ def _table_line(c: Cursor, parts: list[s.Part | s.Define | s.Include], flags: li
     elif word in ("define", "redefine", "undefine"):
         parts.append(define(c))
     elif word == "include":
-        parts.append(include(c))
+        include(c, line)
     elif word == "flags":
         c.take()
         flags.append(c.one_of(("dormant", "owner", "persist"), "flag of a table"))
@@ -234,34 +246,35 @@ def _chain(c: Cursor, reader: _Reader) -> s.Chain:
     name = c.word("the name of a chain")
     if c.text != "{":
         return s.Chain(name, at=at)
-    return chain_body(c, name, at, reader.wrong)
+    return chain_body(c, name, at, reader)
 
 
-def chain_body(c: Cursor, name: str, at: int, wrong: Callable[[Wrong], None]) -> s.Chain:
+def chain_body(c: Cursor, name: str, at: int, reader: _Reader) -> s.Chain:
     opened = c.at
     c.expect("{")
     rules: list[s.Rule] = []
     head: dict[str, object] = {}
+
+    def line(c: Cursor) -> None:
+        word = c.texts[c.i]
+        read = _HEAD.get(word)
+        if read and (word != "type" or c.kinds[c.i + 1] == WORD):
+            head.update(read(c))
+        elif word == "include":
+            include(c, line)
+        else:
+            rules.append(rule(c))
+        c.end()
+
     while True:
         c.lines()
-        before, word = c.i, c.texts[c.i]
+        word = c.texts[c.i]
         if word == "}":
             c.i += 1
             return s.Chain(name, rules=tuple(rules), at=at, **head)  # type: ignore[arg-type]
         if not word:
             raise Wrong(opened, f"the brace of chain {name} is never closed", "add a '}'")
-        try:
-            read = _HEAD.get(word)
-            if read and (word != "type" or c.kinds[c.i + 1] == WORD):
-                head.update(read(c))
-            else:
-                rules.append(rule(c))
-            c.end()
-        except Wrong as no:
-            wrong(no)
-            c.recover(before)
-            if c.i == before:
-                c.take()
+        reader.attempt(c, line)
 
 
 def _hook(c: Cursor) -> dict[str, object]:
@@ -354,7 +367,7 @@ def _command(c: Cursor, reader: _Reader, verb: str = "") -> s.Command:
         return _rule_command(c, verb, at)
     if kind == "ct":
         kind = f"ct {c.one_of(('helper', 'timeout', 'expectation'), 'object of ct')}"
-    family = _family(c)
+    family = _family(c, 1 if kind == "table" else 2)
     if c.text == "handle":
         return s.Command(verb, kind, family, handle=_handle(c), at=at)
     table = c.word("the name of a table")
@@ -381,7 +394,7 @@ def _body(c: Cursor, verb: str, kind: str, name: str, at: int,
     c.i -= 1
     if kind == "chain":
         c.take()
-        return chain_body(c, name, at, reader.wrong) if c.text == "{" else s.Chain(name, at=at)
+        return chain_body(c, name, at, reader) if c.text == "{" else s.Chain(name, at=at)
     if kind in ("set", "map"):
         return named_set(c, kind)
     if kind == "flowtable":

@@ -20,7 +20,7 @@ from .fields import (
     TCP_OPTIONS,
 )
 from .lexer import ADDRESS, BULK, END, MARK, NUMBER, STRING, WORD, bulk
-from .problems import did_you_mean
+from .problems import Wrong, did_you_mean
 
 Part = Callable[[Cursor], s.Expression]
 _DEEP = 60
@@ -124,6 +124,8 @@ def _fib(c: Cursor, at: int) -> s.Expression:
     flags = [c.one_of(FIB_FLAGS, "part of fib")]
     while c.accept("."):
         flags.append(c.one_of(FIB_FLAGS, "part of fib"))
+    if len({"saddr", "daddr"} & set(flags)) != 1:
+        raise Wrong(at, "fib looks for one address", "write saddr or daddr")
     result = c.one_of(FIB_RESULTS, "result of fib")
     return s.Selector(("fib", " . ".join(sorted(flags, key=FIB_FLAGS.__getitem__)), result), at)
 

@@ -77,6 +77,8 @@ def _reads(tree: s.Expression) -> bool:
 
 def _assigned(c: Cursor, left: s.Expression, at: int) -> s.Statement:
     c.take()
+    if c.kind == STRING and isinstance(left, s.Selector) and left.words == ("meta", "secmark"):
+        return s.Refer("secmark", constant(c), at)
     return s.Assign(left, assigned(c), at)
 
 
@@ -94,6 +96,8 @@ _VERBS = {"set": _assigned, "vmap": _decided, "map": _mapped}
 
 def _decide(c: Cursor) -> s.Statement:
     at = c.places[c.i]
+    if c.texts[c.i + 1] == "{":
+        return _nameless(c)
     return s.Decide(verdict(c), at)
 
 
@@ -143,6 +147,8 @@ def limit_body(c: Cursor, at: int) -> s.Limit:
     burst, burst_unit = None, ""
     if c.accept("burst"):
         burst = c.number("a burst", 0xFFFFFFFF)
+        if not burst and unit == "packets":
+            c.refuse("a burst of 0 packets lets nothing through", "leave it out")
         burst_unit = c.one_of(("packets", *BYTES), "unit")
         if (burst_unit == "packets") != (unit == "packets"):
             c.i -= 1
@@ -433,6 +439,23 @@ def _ct(c: Cursor) -> s.Statement:
     return s.Refer(f"ct {kind}", _named(c), at)
 
 
+def _foreign(c: Cursor) -> s.Statement:
+    at, first, word = c.at, c.i, c.text
+    while not c.ended and not (c.text == "comment" and c.kind == WORD):
+        c.take()
+    return s.Foreign(" ".join(c.texts[first : c.i]), word, at)
+
+
+def _nameless(c: Cursor) -> s.Statement:
+    """``jump { … }``."""
+    at, first, depth = c.at, c.i, 0
+    while not c.over:
+        depth += {"{": 1, "}": -1}.get(c.text, 0)
+        if c.take() == "}" and not depth:
+            return s.Foreign(" ".join(c.texts[first : c.i]), "a chain without a name", at)
+    raise Wrong(at, "the brace is never closed", "add a '}'")
+
+
 _OF_CT = ("helper", "timeout", "expectation")
 STATEMENTS: dict[str, Callable[[Cursor], s.Statement]] = {
     **dict.fromkeys(("accept", "drop", "continue", "return", "jump", "goto"), _decide),
@@ -440,6 +463,7 @@ STATEMENTS: dict[str, Callable[[Cursor], s.Statement]] = {
     **dict.fromkeys(("dup", "fwd"), _send),
     **dict.fromkeys(("add", "update", "delete"), _remember),
     **dict.fromkeys(("notrack", "last"), _plain),
+    **dict.fromkeys(("vxlan", "geneve", "gre", "gretap", "tunnel", "xt"), _foreign),
     "counter": _counter,
     "limit": _limit,
     "quota": _quota,

@@ -39,6 +39,8 @@ class Tables:
     bases: set[str] = field(default_factory=set)
     """Chains with a hook: the kernel alone enters them."""
     flowtables: set[str] = field(default_factory=set)
+    rules: dict[str, list[int]] = field(default_factory=dict)
+    """Of each chain, the numbers of the messages that make its rules, in the chain's order."""
     jumps: dict[str, dict[str, int]] = field(default_factory=dict)
     """From each chain to others, and where that is written."""
     objects: dict[tuple[str, str], int] = field(default_factory=dict)

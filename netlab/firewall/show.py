@@ -141,6 +141,8 @@ def _counter(v: s.Counter) -> str:
 
 def _refer(v: s.Refer) -> str:
     name = expression(v.name)
+    if v.kind == "secmark":
+        return f"meta secmark set {name}"
     if v.kind.startswith("ct "):
         return f"{v.kind} set {name}"
     return f"{v.kind} name {name}"
@@ -259,6 +261,7 @@ _STATEMENTS: dict[type, Callable[[Any], str]] = {
     s.Meter: _meter,
     s.Reset: lambda v: f"reset tcp option {v.option}",
     s.Offload: lambda v: f"flow add @{v.name}",
+    s.Foreign: lambda v: v.text,
 }
 
 # ---- tables and what they hold
@@ -336,9 +339,6 @@ def _table_inside(tree: s.Table) -> Iterator[str]:
     for each in tree.parts:
         if isinstance(each, s.Define):
             yield _define(each)
-            continue
-        if isinstance(each, s.Include):
-            yield f'include "{each.path}"'
             continue
         if not first:
             yield ""

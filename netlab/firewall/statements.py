@@ -164,6 +164,9 @@ def _queue(w: Writer, tree: s.Queue) -> None:
         w.emit(ops.queue_to(0, flags))
         return
     else:
+        if isinstance(to, s.Hash) and to.offset + to.modulus - 1 > 0xFFFF:
+            raise Wrong(to.at, f"this comes to queue {to.offset + to.modulus - 1}",
+                        "the last queue is 65535")  # fmt: skip
         w.need(to)
         w.emit(*load_all(to, 0, w.scope)[1], ops.queue_to(0, flags))
         return
@@ -242,6 +245,10 @@ def _reset(w: Writer, tree: s.Reset) -> None:
     w.emit(ops.exthdr_reset(int(tree.option) if known is None else known))
 
 
+def _foreign(w: Writer, tree: s.Foreign) -> None:
+    raise Wrong(tree.at, f"{tree.what} is not translated by netlab", uncovered=True)
+
+
 def _offload(w: Writer, tree: s.Offload) -> None:
     if tree.name not in w.known.flowtables and not w.known.open:
         raise Wrong(tree.at, f"table {w.table} has no flowtable {tree.name!r}",
@@ -270,4 +277,5 @@ _STATEMENTS: dict[type, Callable[[Writer, Any], None]] = {
     s.Refer: _refer,
     s.Reset: _reset,
     s.Offload: _offload,
+    s.Foreign: _foreign,
 }

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from . import syntax as s
-from .compile import FAMILIES, NEWRULE, Batch, Message, TableName, compile_script
+from .compile import Batch, Message, TableName, compile_script
+from .problems import Uncovered
+from .show import show
 from .sources import Place
-from .wire import attributes, string
-
-_FAMILIES = {number: name for name, number in FAMILIES.items()}
-_APPEND, _REPLACE = 0x800, 0x100
 
 Known = Mapping[str, int]
 """Names of the namespace's interfaces and their indexes."""
@@ -37,18 +35,30 @@ def only(script: s.Script, names: set[TableName]) -> s.Script:
 
 
 def differing(before: s.Script, after: s.Script, links: Known) -> list[TableName]:
-    """Tables whose messages to the kernel are not the same in both."""
+    """Tables that do not come to the same in both."""
     names = list(dict.fromkeys([*tables(before), *tables(after)]))
-    return [n for n in names if _messages(before, n, links) != _messages(after, n, links)]
+    return [n for n in names if _meaning(before, n, links) != _meaning(after, n, links)]
+
+
+def _meaning(script: s.Script, name: TableName, links: Known) -> list[Message] | str:
+    """The messages to the kernel; of what is not covered, the text."""
+    part = only(script, {name})
+    try:
+        batch = compile_script(part, links=links)
+    except Uncovered:
+        return show(part)
+    return [message._replace(at=0) for message in batch.messages]
+
+
+def uncovered(script: s.Script, links: Known) -> set[TableName]:
+    """Tables that are not translated here: libnftables loads them."""
+    return {name for name in tables(script) if isinstance(_meaning(script, name, links), str)}
 
 
 def swap(before: s.Script, after: s.Script, links: Known) -> Batch:
     """What makes ``after`` out of ``before``. Raises RulesetError, Uncovered."""
     names = differing(before, after, links)
-    held = set(tables(before))
-    old = [line for name in names if name in held for line in _taken_away(name)]
-    new = only(after, set(names))
-    return compile_script(s.Script((*old, *new.lines), after.sources), links=links)
+    return compile_script(text_of(before, after, names), links=links)
 
 
 def text_of(before: s.Script, after: s.Script, names: list[TableName]) -> s.Script:
@@ -58,24 +68,57 @@ def text_of(before: s.Script, after: s.Script, names: list[TableName]) -> s.Scri
     return s.Script((*old, *only(after, set(names)).lines), after.sources)
 
 
-def rule_places(script: s.Script, links: Known) -> dict[tuple[str, str, str], list[Place]]:
-    """Where each rule of a chain was written, in the chain's order; left out where that is open.
+ChainName = tuple[str, str, str]
+"""A family, a table and a chain."""
 
-    By family, table and chain. Raises RulesetError, Uncovered.
-    """
-    batch = compile_script(script, links=links)
-    found: dict[tuple[str, str, str], list[Place]] = {}
-    unclear: set[tuple[str, str, str]] = set()
-    for place, message in enumerate(batch.messages):
-        if message.number != NEWRULE:
-            continue
-        said = attributes(message.body)
-        chain = (_FAMILIES[message.family], string(said[1]), string(said[2]))
-        known = found.setdefault(chain, [])
-        if 6 in said or message.flags & _REPLACE:  # NFTA_RULE_POSITION: beside another one
-            unclear.add(chain)
-        known.insert(len(known) if message.flags & _APPEND else 0, batch.place(place))
-    return {chain: places for chain, places in found.items() if chain not in unclear}
+
+def rule_places(script: s.Script) -> dict[ChainName, list[Place]]:
+    """Where each rule of a chain was written, in the chain's order; left out where that is open."""
+    found: dict[ChainName, list[int]] = {}
+    unclear: set[ChainName] = set()
+    for line in _commands(script.lines):
+        chain = (line.family or "ip", line.table, line.name)
+        if isinstance(line.body, s.Table):
+            for part in line.body.parts:
+                if isinstance(part, s.Chain):
+                    known = found.setdefault((*chain[:2], part.name), [])
+                    known += [rule.at for rule in part.rules]
+        elif isinstance(line.body, s.Chain):
+            found.setdefault(chain, []).extend(rule.at for rule in line.body.rules)
+        elif line.kind == "rule":
+            if not _one_more(line, found.setdefault(chain, [])):
+                unclear.add(chain)
+        else:
+            _gone(line, found)
+    return {chain: [script.sources.place(at) for at in rules]
+            for chain, rules in found.items() if chain not in unclear}  # fmt: skip
+
+
+def _one_more(line: s.Command, rules: list[int]) -> bool:
+    """A rule by itself; False where its place cannot be told from the text."""
+    word, index = line.position or ("", 0)
+    if word not in ("", "index") or line.verb not in ("add", "create", "insert"):
+        return False
+    assert isinstance(line.body, s.Rule)
+    last = index + 1 if word else len(rules)
+    rules.insert(index if line.verb == "insert" else last, line.body.at)
+    return True
+
+
+def _gone(line: s.Command, found: dict[ChainName, list[int]]) -> None:
+    """What empties chains, or takes them away."""
+    for chain in [each for each in found if _speaks_of(line, each)]:
+        del found[chain]
+
+
+def _speaks_of(line: s.Command, chain: ChainName) -> bool:
+    if line.verb not in ("flush", "delete", "destroy"):
+        return False
+    if line.kind == "ruleset":
+        return line.family in ("", chain[0])
+    if (line.family or "ip", line.table) != chain[:2]:
+        return False
+    return line.kind == "table" or (line.kind == "chain" and line.name == chain[2])
 
 
 def _taken_away(name: TableName) -> Iterator[s.Line]:
@@ -83,11 +126,6 @@ def _taken_away(name: TableName) -> Iterator[s.Line]:
     family, table = name
     yield s.Command("add", "table", family, table, body=s.Table(family, table))
     yield s.Command("delete", "table", family, table)
-
-
-def _messages(script: s.Script, name: TableName, links: Known) -> list[Message]:
-    batch = compile_script(only(script, {name}), links=links)
-    return [message._replace(at=0) for message in batch.messages]
 
 
 def _commands(lines: tuple[s.Line, ...]) -> Iterator[s.Command]:

@@ -375,6 +375,15 @@ class Reset:
 
 
 @dataclass(frozen=True, slots=True)
+class Foreign:
+    """What netlab leaves to nft: the rest of a rule from a word on, or a chain without a name."""
+
+    text: str
+    what: str = field(default="", compare=False)
+    at: int = _place()
+
+
+@dataclass(frozen=True, slots=True)
 class Offload:
     """``flow add @ft``."""
 
@@ -384,7 +393,7 @@ class Offload:
 
 Statement: TypeAlias = (
     Match | Decide | Assign | Counter | Refer | Limit | Quota | Connections | Log | Reject | Nat
-    | Tproxy | Synproxy | Queue | Send | Plain | Remember | Meter | Reset | Offload
+    | Tproxy | Synproxy | Queue | Send | Plain | Remember | Meter | Reset | Offload | Foreign
 )  # fmt: skip
 
 # ---- what a table holds
@@ -486,7 +495,7 @@ Part: TypeAlias = Chain | Set | Object | Flowtable
 class Table:
     family: str
     name: str
-    parts: tuple[Part | Define | Include, ...] = ()
+    parts: tuple[Part | Define, ...] = ()
     flags: tuple[str, ...] = ()
     comment: str = ""
     at: int = _place()
@@ -504,7 +513,7 @@ class Command:
     handle: int | None = None
     position: tuple[str, int] | None = None
     """(position|handle|index, number) of a rule."""
-    body: Table | Part | Rule | SetLiteral | str | None = None
+    body: Table | Part | Rule | SetLiteral | None = None
     at: int = _place()
 
 

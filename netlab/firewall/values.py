@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import IPv6Address
 
+from . import names
 from . import syntax as s
 from .datatypes import Type
 from .problems import Wrong, did_you_mean
@@ -107,22 +108,8 @@ def _mark(kind: Type, number: int) -> s.Value:
 def _service(kind: Type, text: str, value: s.Value) -> int:
     if text.isdecimal():
         return int(text)
-    if text in _SERVICES:
-        return _SERVICES[text]
-    with suppress(OSError):
-        return socket.getservbyname(text)
-    return _integer(kind, text, value)
-
-
-_SERVICES = {
-    "ssh": 22, "http": 80, "https": 443, "domain": 53, "ftp": 21, "smtp": 25, "telnet": 23,
-    "ntp": 123, "imap": 143, "imaps": 993, "pop3": 110, "pop3s": 995, "snmp": 161, "syslog": 514,
-    "bootps": 67, "bootpc": 68, "tftp": 69, "ldap": 389, "ldaps": 636, "mysql": 3306,
-    "postgresql": 5432, "ftp-data": 20, "submission": 587, "ipsec-nat-t": 4500, "isakmp": 500,
-    "mdns": 5353, "openvpn": 1194, "http-alt": 8080, "sip": 5060, "bgp": 179, "sunrpc": 111,
-    "nfs": 2049, "microsoft-ds": 445, "netbios-ns": 137, "netbios-dgm": 138, "netbios-ssn": 139,
-    "dhcpv6-client": 546, "dhcpv6-server": 547, "kerberos": 88, "rsync": 873, "whois": 43,
-}  # fmt: skip
+    port = names.service(text)
+    return _integer(kind, text, value) if port is None else port
 
 
 def _ipv4(kind: Type, text: str, value: s.Value) -> int:
@@ -180,30 +167,6 @@ def _show_string(kind: Type, number: int) -> s.Value:
     return s.Value(text, True)
 
 
-def _ifindex(kind: Type, text: str, value: s.Value) -> int:
-    if text.isdecimal() and not value.quoted:
-        return int(text)
-    try:
-        return LINKS.get(text) or socket.if_nametoindex(text)
-    except OSError:
-        raise Wrong(
-            value.at, f"there is no interface {text!r} yet", "iifname and oifname match by name"
-        ) from None
-
-
-LINKS: dict[str, int] = {"lo": 1}
-"""Names of interfaces whose index is known to the caller (``compile.links``)."""
-
-
-def _show_ifindex(kind: Type, number: int) -> s.Value:
-    for name, index in LINKS.items():
-        if index == number:
-            return s.Value(name, True)
-    with suppress(OSError, OverflowError):
-        return s.Value(socket.if_indextoname(number), True)
-    return s.Value(str(number), False)
-
-
 def _classid(kind: Type, text: str, value: s.Value) -> int:
     if text == "none":
         return 0
@@ -224,12 +187,10 @@ def _show_classid(kind: Type, number: int) -> s.Value:
 def _account(kind: Type, text: str, value: s.Value) -> int:
     with suppress(ValueError):
         return int(text)
-    import grp
-    import pwd
-
-    with suppress(KeyError):
-        return pwd.getpwnam(text).pw_uid if kind.form == "uid" else grp.getgrnam(text).gr_gid
-    raise Wrong(value.at, f"there is no {'user' if kind.form == 'uid' else 'group'} {text!r}")
+    found = names.account(kind.form, text)
+    if found is None:
+        raise Wrong(value.at, f"there is no {'user' if kind.form == 'uid' else 'group'} {text!r}")
+    return found
 
 
 _UNITS = {"w": 604800000, "d": 86400000, "h": 3600000, "m": 60000, "s": 1000, "ms": 1}
@@ -266,14 +227,31 @@ def _show_duration(kind: Type, number: int) -> s.Value:
 
 
 def _label(kind: Type, text: str, value: s.Value) -> int:
-    if text.isdecimal() and int(text) < 128:
-        return 1 << int(text)
-    raise Wrong(value.at, f"{text!r} is no connection label", "labels are numbers from 0 to 127")
+    bit = names.number(kind.name, text)
+    if bit is None and text.isdecimal():
+        bit = int(text)
+    if bit is None or bit > 127:
+        raise Wrong(value.at, f"{text!r} is no connection label",
+                    "labels are numbers up to 127, or names in /etc/connlabel.conf")  # fmt: skip
+    return 1 << bit
 
 
 def _show_label(kind: Type, number: int) -> s.Value:
-    return s.Value(str(number.bit_length() - 1) if number and not number & number - 1
-                   else f"0x{number:x}")  # fmt: skip
+    if not number or number & number - 1:
+        return s.Value(f"0x{number:x}")
+    bit = number.bit_length() - 1
+    name = names.name(kind.name, bit)
+    return s.Value(name or str(bit), bool(name))
+
+
+def _of_file(kind: Type, text: str, value: s.Value) -> int:
+    found = names.number(kind.name, text)
+    return _integer(kind, text, value) if found is None else found
+
+
+def _show_of_file(kind: Type, number: int) -> s.Value:
+    name = names.name(kind.name, number)
+    return s.Value(name or str(number), bool(name))
 
 
 _DATES = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d")
@@ -322,27 +300,30 @@ def _day(kind: Type, text: str, value: s.Value) -> int:
 
 
 def _cgroup(kind: Type, text: str, value: s.Value) -> int:
-    import os
+    found = names.cgroup(text)
+    if found is None and not text.isdecimal():
+        where = names.cgroups()
+        raise Wrong(value.at, f"there is no cgroup {text!r}", f"looked for it in {where}")
+    return int(text) if found is None else found
 
-    path = f"/sys/fs/cgroup/{text}"
-    try:
-        return os.stat(path).st_ino
-    except OSError:
-        raise Wrong(value.at, f"there is no cgroup {text!r}", f"looked for {path}") from None
+
+def _show_cgroup(kind: Type, number: int) -> s.Value:
+    path = names.path_of_cgroup(number)
+    return s.Value(str(number)) if path is None else s.Value(path, True)
 
 
 FORMS: dict[str, tuple[Callable[[Type, str, s.Value], int], Callable[[Type, int], s.Value]]] = {
     "integer": (_integer, _decimal),
-    "named": (_integer, _decimal),
+    "named": (_of_file, _show_of_file),
     "hex": (_integer, _hex),
     "0x": (_integer, _bare_hex),
-    "mark": (_integer, _mark),
+    "mark": (_of_file, _mark),
     "service": (_service, _decimal),
     "ipv4": (_ipv4, _show_ipv4),
     "ipv6": (_ipv6, _show_ipv6),
     "ether": (_ether, _show_ether),
     "string": (_string, _show_string),
-    "ifindex": (_ifindex, _show_ifindex),
+    "ifindex": (_integer, _decimal),
     "classid": (_classid, _show_classid),
     "uid": (_account, _decimal),
     "gid": (_account, _decimal),
@@ -351,5 +332,5 @@ FORMS: dict[str, tuple[Callable[[Type, str, s.Value], int], Callable[[Type, int]
     "date": (_date, _show_date),
     "hour": (_hour, _show_hour),
     "day": (_day, _decimal),
-    "cgroup": (_cgroup, _decimal),
+    "cgroup": (_cgroup, _show_cgroup),
 }

@@ -10,18 +10,17 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from functools import cached_property
 
 from netlab.errors import KernelRefused, MachineLacks
 from netlab.firewall import ready
 from netlab.firewall.listing import list_rules
 from netlab.firewall.parse import Read, no_includes
-from netlab.firewall.problems import Uncovered
+from netlab.firewall.problems import RulesetError, Uncovered
 from netlab.firewall.show import rule as rule_text
 from netlab.firewall.show import show
-from netlab.firewall.sources import Place, Source
-from netlab.firewall.swap import rule_places, swap, tables, text_of
+from netlab.firewall.sources import Source
+from netlab.firewall.swap import differing, rule_places, swap, tables, text_of, uncovered
 from netlab.firewall.syntax import Counter, Script
 from netlab.firewall.transaction import Answer, commit
 from netlab.kernel import libnftables
@@ -57,31 +56,35 @@ def text(before: str, after: str) -> str:
 def listed(spec: str) -> list[HeldRule]:
     """All rules of the node. Raises OSError."""
     script, links = script_of(spec), _Links()
-    places: Mapping[tuple[str, str, str], list[Place]] = {}
-    with suppress(Uncovered):  # libnftables took it, whose order of rules is its own
-        places = rule_places(script, links)
+    places = {chain: iter(each) for chain, each in rule_places(script).items()}
+    beyond = _by_libnftables(spec, script, links)
     with _socket() as sock:
         found = list_rules(sock, links)
     rules = []
-    seen: dict[tuple[str, str, str], int] = {}
     for each in found:
         chain = (each.family, each.table, each.chain)
-        number = seen[chain] = seen.get(chain, -1) + 1
-        place = _nth(places, chain, number)
+        place = next(places.get(chain, iter(())), None)
+        line = f"{place.file}:{place.line}" if place else ""
         counter = next((x for x in each.rule.statements if isinstance(x, Counter)), Counter())
+        by = "libnftables" if chain[:2] in beyond else "netlab"
         rules.append(
             HeldRule(
-                *chain, each.handle, rule_text(each.rule), place, counter.packets, counter.bytes
+                *chain, each.handle, rule_text(each.rule), line, counter.packets, counter.bytes, by
             )
         )
     return rules
 
 
-def _nth(
-    places: Mapping[tuple[str, str, str], list[Place]], chain: tuple[str, str, str], number: int
-) -> str:
-    known = places.get(chain, [])
-    return f"{known[number].file}:{known[number].line}" if number < len(known) else ""
+def _by_libnftables(spec: str, script: Script, links: _Links) -> set[tuple[str, str]]:
+    if not spec:
+        return set()
+    try:
+        ready.batch(*_written(spec), links)
+    except Uncovered:
+        return uncovered(script, links)
+    except RulesetError:
+        pass  # an interface that rules name by index has gone since
+    return set()
 
 
 def script_of(spec: str) -> Script:
@@ -137,15 +140,17 @@ def _socket() -> socket.socket:
 
 def _by_library(old: Script, new: Script, failure: Uncovered) -> None:
     """What netlab's own compiler does not cover, nft's own does, where it is installed."""
-    names = list(dict.fromkeys([*tables(old), *tables(new)]))
+    names = differing(old, new, _Links())
     said = libnftables.run(show(text_of(old, new, names)) + "\n")
+    what = failure.problems[0]
     if said is None:
         raise MachineLacks(
-            f"{failure}: netlab does not translate this itself",
-            hint="install libnftables1 (Debian), which does",
+            f"{what}, and there is no {libnftables.LIBRARY}, which may know it",
+            hint="install libnftables1 (Debian, Ubuntu), or nftables elsewhere",
         ) from failure
     if said:
-        raise KernelRefused(f"libnftables refused: {said}", said=said)
+        why = said.partition("\n")[0].partition("Error: ")[2] or said
+        raise KernelRefused(f"{what}, and libnftables refused it: {why}", said=said)
 
 
 def _refused(answer: Answer) -> KernelRefused:

@@ -156,8 +156,10 @@ class TextRenderer:
         for place, (chain, some) in enumerate(chains):
             if place:
                 self._say("")
-            self._say(chain, "bold")
-            self._table(("rule", "line"), [(f"  {r.text}", r.place) for r in some])
+            rows = list(some)
+            by = "" if rows[0].by == "netlab" else f"  (loaded by {rows[0].by})"
+            self._say(f"{chain}{by}", "bold")
+            self._table(("rule", "line"), [(f"  {r.text}", r.place) for r in rows])
 
     def connections(
         self,

@@ -385,7 +385,7 @@ class _Run:
             self.scene = replace(self.scene, seen=UNTRACKED)
         return CONTINUE
 
-    def remember(self, tree: s.Remember) -> Said:
+    def remember(self, tree: s.Remember | s.Meter) -> Said:
         if reading.keys(tree.element.key, self.scene, self.scope) is None:
             return None
         for each in tree.element.statements:
@@ -477,6 +477,8 @@ STATEMENTS: dict[type, Callable[[_Run, Any], Said]] = {
     s.Send: _Run.send,
     s.Plain: _Run.plain,
     s.Remember: _Run.remember,
+    s.Meter: _Run.remember,
+    s.Foreign: lambda run, tree: Doubt(f"what {tree.what} does"),
     s.Reset: lambda run, tree: CONTINUE,
     s.Offload: lambda run, tree: CONTINUE,
 }
