@@ -18,6 +18,7 @@ from functools import partial
 from netlab.errors import KernelRefused, MachineLacks
 from netlab.firewall.held import OF_TRACES
 from netlab.kernel import lookup
+from netlab.kernel.limits import raise_limit
 from netlab.kernel.visits import Visits
 from netlab.kernel.wire import open_socket
 from netlab.trace.backends.base import Backend, CannotWatch, Scene, Watch
@@ -85,6 +86,7 @@ def observe(
     say: Callable[[str], object] = lambda words: None,
 ) -> Record:
     start = time.perf_counter()
+    raise_limit()  # two open files a node
     with ExitStack() as stack:
         stack.enter_context(_kept_time())
         sender = _sender(terrain, request, visits)

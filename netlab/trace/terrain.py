@@ -122,6 +122,24 @@ class Terrain:
             return []
         return [d.name for d in self.spots[node].devices if d.bridge == bridge and d.name != port]
 
+    def between(self, one: str, other: str) -> list[str]:
+        """All nodes, those first that lie on the shortest ways between two, by the links."""
+        near = [self._distances(one), self._distances(other)]
+        far = len(self.spots)
+        return sorted(self.spots, key=lambda node: sum(d.get(node, far) for d in near))
+
+    def _distances(self, start: str) -> Mapping[str, int]:
+        """In links; of those that can be reached."""
+        found = {start: 0} if start in self.spots else {}
+        waiting = list(found)
+        for node in waiting:
+            for device in self.spots[node].devices:
+                far = device.peer[0]
+                if far in self.spots and far not in found:
+                    found[far] = found[node] + 1
+                    waiting.append(far)
+        return found
+
     def with_mac(self, mac: str) -> str:
         """The node that has a device of that MAC; "" for none."""
         found = (s.name for s in self.spots.values() for d in s.devices if d.mac == mac and mac)

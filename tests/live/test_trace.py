@@ -20,7 +20,7 @@ from netlab.trace.conclude import conclude
 from netlab.trace.journey import Request, observe
 from netlab.trace.model import Hook, Trace
 from netlab.trace.request import Words, probe_of
-from tests.live.causes import SWITCHED, routed
+from tests.live.causes import SWITCHED, chain, routed
 from tests.live.conftest import Write
 from tests.live.world import NETLAB, ROOT, Said, done, eventually, ip, netlab, program, tool
 from tests.trace.kept import way
@@ -350,3 +350,23 @@ def test_a_neighbour_that_is_waited_for_is_said(write: Write, lab: str) -> None:
     assert "waiting for 10.0.0.77, a neighbour of cli, to answer" in said.err
     assert time.monotonic() - began > 2
     assert program("trace", lab, "cli", "srv", "--expect", "answered").code == 0
+
+
+@pytest.mark.parametrize("probe", [["--icmp"], ["--udp", "53", "--respond"], ["--tcp", "80"]])
+@pytest.mark.parametrize("family", ["-4", "-6"])
+def test_a_connection_is_found_by_either_direction(
+    probe: list[str], family: str, write: Write, lab: str
+) -> None:
+    """cli ── gw, which tracks ── srv"""
+    done("up", write(routed(gw=chain("forward", "ct state new,established accept"))))
+    found = traced(lab, "cli", "srv", *probe, family, "--json").json
+    told = [
+        (step["state"], step["original"], step["reply"])
+        for leg in found["legs"]
+        for hop in leg["hops"]
+        for step in hop["steps"]
+        if step["kind"] == "conntrack"
+    ]
+    (first, there, back), (second, *same) = told
+    assert (first, second) == ("new", "established")
+    assert [there, back] == same and there.split(" → ") == back.split(" → ")[::-1] != ["", ""]
