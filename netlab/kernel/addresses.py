@@ -30,25 +30,24 @@ from netlab.kernel.wire import Request
 INDEX = Hole("index", U32)
 
 
-def new_address(index: int, cidr: str, peer: str) -> Request:
+def new_address(index: int, cidr: str) -> Request:
     """An IPv6 address is usable at once: nobody else in the lab could hold it (IFA_F_NODAD)."""
-    return RTM_NEWADDR, NEW, _address_body(index, cidr, peer, True)
+    return RTM_NEWADDR, NEW, _address_body(index, cidr, True)
 
 
-def del_address(index: int, cidr: str, peer: str) -> Request:
-    return RTM_DELADDR, 0, _address_body(index, cidr, peer, False)
+def del_address(index: int, cidr: str) -> Request:
+    return RTM_DELADDR, 0, _address_body(index, cidr, False)
 
 
-def _address_body(index: int, cidr: str, peer: str, is_new: bool) -> bytes:
+def _address_body(index: int, cidr: str, is_new: bool) -> bytes:
     address, _, length = cidr.partition("/")
     version = version_of(address)
     broadcast = ""
-    if is_new and version == 4 and not peer and int(length) < 31:
+    if is_new and version == 4 and int(length) < 31:
         broadcast = _broadcast(address, int(length))
     scope = RT_SCOPE_HOST if address.startswith("127.") else 0
     shape = _address(version, int(length), bool(broadcast), scope, is_new)
-    other = (peer or address).partition("/")[0]
-    return shape(index=index, local=address, address=other, broadcast=broadcast)
+    return shape(index=index, local=address, address=address, broadcast=broadcast)
 
 
 def _broadcast(address: str, length: int) -> str:

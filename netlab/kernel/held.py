@@ -9,7 +9,7 @@ from struct import Struct
 
 from netlab.kernel.baseline import read
 from netlab.kernel.rtnetlink import IFF_UP, RTEXT_FILTER_SKIP_STATS
-from netlab.kernel.values import Held, HeldRoute
+from netlab.kernel.values import Held, RouteKey
 from netlab.kernel.wire import dump, open_socket
 
 RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE = 18, 22, 26
@@ -64,7 +64,7 @@ def _addresses(sock: socket, names: dict[int, str]) -> Iterator[tuple[str, str]]
             yield names[index], _spelt(family, address)
 
 
-def _routes(sock: socket) -> Iterator[HeldRoute]:
+def _routes(sock: socket) -> Iterator[RouteKey]:
     """Whoever made them: where there is one, no other can be."""
     for family, anywhere in ((AF_INET, bytes(4)), (AF_INET6, bytes(16))):
         for message in dump(sock, RTM_GETROUTE, _ROUTE.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)):
@@ -73,7 +73,7 @@ def _routes(sock: socket) -> Iterator[HeldRoute]:
                 told = _told(message, _HEADER + _ROUTE.size)
                 to = f"{_spelt(family, told.get(RTA_DST, anywhere))}/{length}"
                 metric = _number(told, RTA_PRIORITY, 0)
-                yield HeldRoute(to, _number(told, RTA_TABLE, table), metric)
+                yield RouteKey(to, _number(told, RTA_TABLE, table), metric)
 
 
 def _told(message: bytes, at: int, last: int = 0) -> dict[int, bytes]:

@@ -136,12 +136,12 @@ class NetlinkKernel(Taker):
 
     # layer 3
 
-    def add_address(self, ns: str, name: str, cidr: str, peer: str) -> None:
-        self._queue.add(ns, addresses.new_address(self._index(ns, name), cidr, peer))
+    def add_address(self, ns: str, name: str, cidr: str) -> None:
+        self._queue.add(ns, addresses.new_address(self._index(ns, name), cidr))
 
-    def del_address(self, ns: str, name: str, cidr: str, peer: str) -> None:
+    def del_address(self, ns: str, name: str, cidr: str) -> None:
         if index := self._indexes.of(ns, name):
-            self._queue.delete(ns, addresses.del_address(index, cidr, peer))
+            self._queue.delete(ns, addresses.del_address(index, cidr))
 
     def add_route(
         self,

@@ -173,13 +173,12 @@ class ScriptKernel:
         words = ["bridge", "-n", ns, "fdb", "del", mac, "dev", name, "dst", remote]
         self._write(ns, join(words) + _IF_THERE)
 
-    def add_address(self, ns: str, name: str, cidr: str, peer: str) -> None:
-        flags = ["nodad"] if ":" in cidr else [] if peer else ["brd", "+"]
-        self._ip(ns, "address", "add", *_address_words(cidr, peer), "dev", name, *flags)
+    def add_address(self, ns: str, name: str, cidr: str) -> None:
+        flags = ["nodad"] if ":" in cidr else ["brd", "+"]
+        self._ip(ns, "address", "add", cidr, "dev", name, *flags)
 
-    def del_address(self, ns: str, name: str, cidr: str, peer: str) -> None:
-        words = _address_words(cidr, peer)
-        self._ip(ns, "address", "del", *words, "dev", name, if_there=True)
+    def del_address(self, ns: str, name: str, cidr: str) -> None:
+        self._ip(ns, "address", "del", cidr, "dev", name, if_there=True)
 
     def add_route(
         self, ns: str, to: str, hops: Sequence[NextHop], kind: str, table: int, metric: int,
@@ -552,13 +551,6 @@ def _tun_words(key: str, value: int | str | bool) -> list[str]:
 
 def _on_off(value: int | str | bool) -> str:
     return ("on" if value else "off") if isinstance(value, bool) else str(value)
-
-
-def _address_words(cidr: str, peer: str) -> list[str]:
-    if not peer:
-        return [cidr]
-    local, _, length = cidr.partition("/")
-    return [local, "peer", peer if "/" in peer else f"{peer}/{length}"]
 
 
 def _route_words(to: str, kind: str, table: int, metric: int) -> list[str]:

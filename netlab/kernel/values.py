@@ -59,7 +59,9 @@ class HeldRule(NamedTuple):
     """What translates its table: netlab, or libnftables where netlab does not cover it."""
 
 
-class HeldRoute(NamedTuple):
+class RouteKey(NamedTuple):
+    """What tells a route from all others of its namespace."""
+
     to: str
     table: int
     metric: int
@@ -76,7 +78,7 @@ class Held(NamedTuple):
     """Devices that take no IPv6 address: it is off there, or the mtu is too small."""
     addresses: frozenset[tuple[str, str]]
     """Device, and address without its prefix length."""
-    routes: frozenset[HeldRoute] | None
+    routes: frozenset[RouteKey] | None
     """Whoever made them; None where nobody asked for them."""
 
 

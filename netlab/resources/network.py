@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
-from netlab.kernel.values import HeldRoute, NextHop
+from netlab.kernel.values import NextHop, RouteKey
 from netlab.resources.base import Key, Resource, Stage, device_key, namespace_key
 from netlab.resources.device import Setting
 
@@ -30,7 +30,6 @@ class Address(Resource):
     home: str
     device: str
     cidr: str
-    peer: str = ""
 
     @property
     def ns(self) -> str:
@@ -60,10 +59,10 @@ class Address(Resource):
         return GONE if self.device in _usable(held, ip) else ""
 
     def create(self, kernel: Kernel) -> None:
-        kernel.add_address(self.home, self.device, self.cidr, self.peer)
+        kernel.add_address(self.home, self.device, self.cidr)
 
     def delete(self, kernel: Kernel) -> None:
-        kernel.del_address(self.home, self.device, self.cidr, self.peer)
+        kernel.del_address(self.home, self.device, self.cidr)
 
 
 @dataclass(frozen=True)
@@ -348,7 +347,7 @@ def _lacking(
     return [
         to
         for to, hops in wanted.items()
-        if HeldRoute(to, table, metric or usual_metric(to)) not in held.routes
+        if RouteKey(to, table, metric or usual_metric(to)) not in held.routes
         and _usable(held, to).issuperset(device for _, device, _, _ in hops if device)
     ]
 

@@ -86,19 +86,15 @@ VERBS: list[tuple[Callable[[Kernel], object], list[str]]] = [
         ["bridge -n l.a fdb del 02:00:00:00:00:01 dev vx dst 10.0.0.2 2>/dev/null || :"],
     ),
     (
-        lambda k: k.add_address("l.a", "eth0", "10.0.0.1/24", ""),
+        lambda k: k.add_address("l.a", "eth0", "10.0.0.1/24"),
         ["ip -n l.a address add 10.0.0.1/24 dev eth0 brd +"],
     ),
     (
-        lambda k: k.add_address("l.a", "eth0", "fd00::1/64", ""),
+        lambda k: k.add_address("l.a", "eth0", "fd00::1/64"),
         ["ip -n l.a address add fd00::1/64 dev eth0 nodad"],
     ),
     (
-        lambda k: k.add_address("l.a", "eth0", "10.0.0.1/32", "10.0.0.2"),
-        ["ip -n l.a address add 10.0.0.1 peer 10.0.0.2/32 dev eth0"],
-    ),
-    (
-        lambda k: k.del_address("l.a", "eth0", "10.0.0.1/24", ""),
+        lambda k: k.del_address("l.a", "eth0", "10.0.0.1/24"),
         ["ip -n l.a address del 10.0.0.1/24 dev eth0 2>/dev/null || :"],
     ),
     (
@@ -323,7 +319,7 @@ def test_the_script_is_told_node_by_node() -> None:
     kernel.add_namespace("l.b")
     kernel.add_veth(VethEnd("l.a", "x", "", 0, True), VethEnd("l.b", "y", "", 0, True))
     for host, name in (("a", "x"), ("b", "y")):
-        kernel.add_address(f"l.{host}", name, "10.0.0.1/24", "")
+        kernel.add_address(f"l.{host}", name, "10.0.0.1/24")
     for host in "ab":
         kernel.set_sysctl(f"l.{host}", "net.ipv4.ip_forward", "1")
     kernel.run("l.a", "true")

@@ -32,8 +32,8 @@ def test_a_refusal_in_a_batch_over_namespaces_has_the_token_of_its_step(
 ) -> None:
     wire_up(lab)
     steps = {
-        "address a": lambda k: k.add_address(lab.a, "eth0", "10.0.0.1/24", ""),
-        "address b": lambda k: k.add_address(lab.b, "eth0", "10.0.0.2/24", ""),
+        "address a": lambda k: k.add_address(lab.a, "eth0", "10.0.0.1/24"),
+        "address b": lambda k: k.add_address(lab.b, "eth0", "10.0.0.2/24"),
         "route a": lambda k: k.add_route(
             lab.a, "10.9.0.0/16", [NextHop("10.0.0.2")], "unicast", 254, 0, "", False
         ),
@@ -61,7 +61,7 @@ def test_a_refused_veth_pair_is_told_from_those_beside_it(lab: Lab) -> None:
 @pytest.mark.parametrize("wrong", [0, 1499, 2999])
 def test_one_refusal_among_thousands_is_mapped_to_its_step(lab: Lab, wrong: int) -> None:
     wire_up(lab)
-    lab.kernel.add_address(lab.a, "eth0", "10.0.0.1/24", "")
+    lab.kernel.add_address(lab.a, "eth0", "10.0.0.1/24")
     lab.kernel.flush()
     assert SEND_LIMIT < 3000 * 40
     for n in range(3000):
@@ -151,7 +151,7 @@ def test_what_is_said_of_a_namespace_that_is_gone_is_refused_and_deleting_there_
         lab.kernel.reset_sysctl(lab.b, "net.ipv4.ip_forward")
         lab.kernel.flush()
     lab.kernel.begin("late")
-    lab.kernel.add_address(lab.b, "lo", "10.0.0.1/32", "")
+    lab.kernel.add_address(lab.b, "lo", "10.0.0.1/32")
     token, number, said, _ = lab.refusal()
     assert (token, number) == ("late", "ENOENT")
     assert said == f"namespace {lab.b} has been deleted by somebody else"

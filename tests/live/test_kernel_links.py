@@ -97,7 +97,7 @@ def test_a_deleted_pair_can_be_made_again_in_the_same_batch(lab: Lab) -> None:
     lab.kernel.del_device(lab.a, "eth0")
     lab.kernel.del_device(lab.b, "eth0")
     lab.kernel.add_veth(VethEnd(lab.a, "eth0", MAC, 0, True), VethEnd(lab.b, "eth0", "", 0, True))
-    lab.kernel.add_address(lab.a, "eth0", "10.0.0.1/24", "")
+    lab.kernel.add_address(lab.a, "eth0", "10.0.0.1/24")
     lab.kernel.flush()
     assert (shown(lab.a, "eth0")["address"], shown(lab.b, "eth0")["operstate"]) == (MAC, "UP")
 
@@ -124,7 +124,7 @@ def test_a_setting_of_a_device_that_is_not_there_says_so(lab: Lab) -> None:
         "port": lambda k: k.set_port(lab.a, "gone", {"cost": 1}),
         "bridge": lambda k: k.set_device(lab.a, "gone", "bridge", {"stp_state": True}),
         "fdb": lambda k: k.add_fdb(lab.a, "gone", MAC, "10.0.0.1"),
-        "address": lambda k: k.add_address(lab.a, "gone", "10.0.0.1/24", ""),
+        "address": lambda k: k.add_address(lab.a, "gone", "10.0.0.1/24"),
         "neighbour": lambda k: k.add_neighbour(lab.a, "gone", "10.0.0.1", MAC, False),
     }
     for token, verb in verbs.items():
@@ -139,7 +139,7 @@ def test_taking_from_a_device_that_is_not_there_is_done(lab: Lab) -> None:
     lab.kernel.del_device(lab.a, "gone")
     lab.kernel.set_master(lab.a, "gone", "")
     lab.kernel.del_fdb(lab.a, "gone", MAC, "10.0.0.1")
-    lab.kernel.del_address(lab.a, "gone", "10.0.0.1/24", "")
+    lab.kernel.del_address(lab.a, "gone", "10.0.0.1/24")
     lab.kernel.del_neighbour(lab.a, "gone", "10.0.0.1", False)
     lab.kernel.flush()
     assert names(lab.a) == ["lo"]

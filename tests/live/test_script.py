@@ -63,10 +63,10 @@ def small_lab() -> ScriptKernel:
 def with_layer_3(kernel: ScriptKernel) -> ScriptKernel:
     kernel.set_sysctl(H1, "net.ipv4.ip_forward", "1")
     kernel.set_sysctl(H1, "net.ipv4.tcp_rmem", "4096 8192 16384")
-    kernel.add_address(H1, "eth0", "10.0.0.1/24", "")
-    kernel.add_address(H1, "eth0", "10.1.0.1/31", "")
-    kernel.add_address(H1, "eth0", "10.2.0.1/32", "10.2.0.2/32")
-    kernel.add_address(H1, "eth0", "fd00::1/64", "")
+    kernel.add_address(H1, "eth0", "10.0.0.1/24")
+    kernel.add_address(H1, "eth0", "10.1.0.1/31")
+    kernel.add_address(H1, "eth0", "10.2.0.1/32")
+    kernel.add_address(H1, "eth0", "fd00::1/64")
     ways = [NextHop("10.0.0.2", "eth0", 3), NextHop("10.0.0.3", "eth0", 1)]
     kernel.add_route(H1, "10.9.0.0/16", ways, "unicast", 254, 0, "", False)
     kernel.add_route(H1, "0.0.0.0/0", [NextHop("192.0.2.9", "eth0", 1, True)], "unicast", 100, 5,
@@ -127,7 +127,7 @@ def test_the_script_builds_the_lab_and_takes_it_down(script: Path) -> None:
     assert addresses == {
         "10.0.0.1": ("10.0.0.255", None, False),
         "10.1.0.1": (None, None, False),
-        "10.2.0.1": (None, "10.2.0.2", False),
+        "10.2.0.1": (None, None, False),
         "fd00::1": (None, None, False),
     }
     routes = {r["dst"]: r for r in ask(H1, "route", "show", "proto", "static")}

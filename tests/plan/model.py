@@ -143,8 +143,7 @@ class ModelKernel:
 
     # layer 3
 
-    def add_address(self, ns: str, name: str, cidr: str, peer: str) -> None:
-        assert not peer
+    def add_address(self, ns: str, name: str, cidr: str) -> None:
         if ":" in cidr and self._lacks_ipv6(ns, name):
             self._refuse(f"IPv6 is disabled on {name} of {ns}")
         self._add(("address", ns, name, cidr), True, ("dev", ns, name))
@@ -158,7 +157,7 @@ class ModelKernel:
         said = (own, every, usual.get(switch.format("default")))
         return next((value for value in said if value is not None), "0") == "1"
 
-    def del_address(self, ns: str, name: str, cidr: str, peer: str) -> None:
+    def del_address(self, ns: str, name: str, cidr: str) -> None:
         self._drop(("address", ns, name, cidr))
         if ":" in cidr:
             return

@@ -61,15 +61,15 @@ def test_each_node_kind_brings_its_own() -> None:
         Sysctl r net.ipv6.conf.all.forwarding 1 - -
         Sysctl r net.ipv4.ip_forward 0 - -
         Sysctl sw net.ipv6.conf.br0.disable_ipv6 0 br0 1
-        Address h eth0 fd00:99::2/64 -
-        Address h eth1 10.0.0.0/31 -
-        Address h eth1 fd00:10::/127 -
-        Address h lo 192.0.2.1/32 -
-        Address h lo 2001:db8::1/128 -
-        Address r lan fd00:99::3/64 -
-        Address r p2p 10.0.0.1/31 -
-        Address r p2p fd00:10::1/127 -
-        Address sw br0 fd00:99::1/64 -
+        Address h eth0 fd00:99::2/64
+        Address h eth1 10.0.0.0/31
+        Address h eth1 fd00:10::/127
+        Address h lo 192.0.2.1/32
+        Address h lo 2001:db8::1/128
+        Address r lan fd00:99::3/64
+        Address r p2p 10.0.0.1/31
+        Address r p2p fd00:10::1/127
+        Address sw br0 fd00:99::1/64
     """)
 
 
@@ -107,10 +107,10 @@ def test_devices_their_options_and_what_is_written_on_them() -> None:
         Sysctl a net.ipv4.conf.tun0.rp_filter 2 tun0 -
         Sysctl a net.ipv6.conf.tun0.accept_ra 0 tun0 -
         Sysctl a net.ipv4.neigh.tun0.proxy_delay 0 tun0 -
-        Address a eth0.7 10.0.0.1/24 -
-        Address a br0 10.9.0.1/24 -
-        Address a tun0 10.8.0.1/24 -
-        Address b eth0 10.0.0.2/24 -
+        Address a eth0.7 10.0.0.1/24
+        Address a br0 10.9.0.1/24
+        Address a tun0 10.8.0.1/24
+        Address b eth0 10.0.0.2/24
     """)
 
 
@@ -151,15 +151,15 @@ def test_routes_rules_and_neighbours_of_all_sorts() -> None:
         Hosts l 127.0.0.1 localhost⏎::1 localhost ip6-localhost ip6-loopback⏎10.0.0.1 a⏎10.0.1.1 a⏎192.0.2.1 a⏎fd00::1 a⏎10.0.0.2 b⏎10.0.1.2 b⏎fd00::2 b⏎
         Veth a eth0 b eth0 auto auto 1500 1500 true true
         Veth a eth1 b eth1 auto auto 1500 1500 true true
-        Address a eth0 10.0.0.1/24 -
-        Address a eth0 fd00::1/64 -
-        Address a eth1 10.0.1.1/24 -
-        Address a lo 192.0.2.1/32 -
+        Address a eth0 10.0.0.1/24
+        Address a eth0 fd00::1/64
+        Address a eth1 10.0.1.1/24
+        Address a lo 192.0.2.1/32
         Neighbour a eth0 10.0.0.9 02:00:00:00:00:09 false
         Neighbour a eth0 fd00::9 - true
-        Address b eth0 10.0.0.2/24 -
-        Address b eth0 fd00::2/64 -
-        Address b eth1 10.0.1.2/24 -
+        Address b eth0 10.0.0.2/24
+        Address b eth0 fd00::2/64
+        Address b eth1 10.0.1.2/24
         Route a 10.6.0.0/16 () blackhole 254 0 - ()
         Route a fd06::/64 () unreachable 7 0 - ()
         Route a 10.7.0.0/16 () prohibit 254 9 - ()
@@ -199,14 +199,14 @@ def test_defaults_and_groups_are_merged_and_files_and_commands_kept() -> None:
         Sysctl a net.ipv6.conf.all.forwarding 1 - -
         Sysctl a net.ipv4.tcp_syncookies 0 - -
         Sysctl b net.ipv4.tcp_syncookies 0 - -
-        Address a eth0 10.0.0.0/31 -
-        Address a eth0 fd00:10::/127 -
-        Address a eth1 10.0.0.2/31 -
-        Address a eth1 fd00:10::2/127 -
-        Address b eth0 10.0.0.1/31 -
-        Address b eth0 fd00:10::1/127 -
-        Address b eth1 10.0.0.3/31 -
-        Address b eth1 fd00:10::3/127 -
+        Address a eth0 10.0.0.0/31
+        Address a eth0 fd00:10::/127
+        Address a eth1 10.0.0.2/31
+        Address a eth1 fd00:10::2/127
+        Address b eth0 10.0.0.1/31
+        Address b eth0 fd00:10::1/127
+        Address b eth1 10.0.0.3/31
+        Address b eth1 fd00:10::3/127
         Entry a true nameserver 10.0.0.2⏎search lab⏎options ndots:1⏎ ((A 1) (B 2) (C 3)) ()
         Entry b false - ((A 1) (B 1)) ((/etc/motd hi⏎ 420) (/usr/x - 493))
         Command a 0 date
@@ -247,27 +247,27 @@ def test_static_routing_leads_everywhere_by_the_shortest_ways_in_both_families()
         Sysctl r3 net.ipv6.conf.all.forwarding 1 - -
         Sysctl r4 net.ipv4.ip_forward 1 - -
         Sysctl r4 net.ipv6.conf.all.forwarding 1 - -
-        Address h eth0 192.168.0.2/24 -
-        Address h eth0 fd01::2/64 -
-        Address r1 eth0 10.0.0.0/31 -
-        Address r1 eth0 fd00:10::/127 -
-        Address r1 eth1 10.0.0.4/31 -
-        Address r1 eth1 fd00:10::4/127 -
-        Address r1 lan 192.168.0.1/24 -
-        Address r1 lan fd01::1/64 -
-        Address r2 eth0 10.0.0.1/31 -
-        Address r2 eth0 fd00:10::1/127 -
-        Address r2 eth1 10.0.0.2/31 -
-        Address r2 eth1 fd00:10::2/127 -
-        Address r3 eth0 10.0.0.5/31 -
-        Address r3 eth0 fd00:10::5/127 -
-        Address r3 eth1 10.0.0.6/31 -
-        Address r3 eth1 fd00:10::6/127 -
-        Address r4 eth0 10.0.0.3/31 -
-        Address r4 eth0 fd00:10::3/127 -
-        Address r4 eth1 10.0.0.7/31 -
-        Address r4 eth1 fd00:10::7/127 -
-        Address r4 lo 192.0.2.4/32 -
+        Address h eth0 192.168.0.2/24
+        Address h eth0 fd01::2/64
+        Address r1 eth0 10.0.0.0/31
+        Address r1 eth0 fd00:10::/127
+        Address r1 eth1 10.0.0.4/31
+        Address r1 eth1 fd00:10::4/127
+        Address r1 lan 192.168.0.1/24
+        Address r1 lan fd01::1/64
+        Address r2 eth0 10.0.0.1/31
+        Address r2 eth0 fd00:10::1/127
+        Address r2 eth1 10.0.0.2/31
+        Address r2 eth1 fd00:10::2/127
+        Address r3 eth0 10.0.0.5/31
+        Address r3 eth0 fd00:10::5/127
+        Address r3 eth1 10.0.0.6/31
+        Address r3 eth1 fd00:10::6/127
+        Address r4 eth0 10.0.0.3/31
+        Address r4 eth0 fd00:10::3/127
+        Address r4 eth1 10.0.0.7/31
+        Address r4 eth1 fd00:10::7/127
+        Address r4 lo 192.0.2.4/32
         Route r2 192.0.2.0/24 () blackhole 254 0 - ()
         Routing r1 4 ((((10.0.0.1 eth0 1 false)) (10.0.0.2/31)) (((10.0.0.5 eth1 1 false)) (10.0.0.6/31)) (((10.0.0.1 eth0 1 false) (10.0.0.5 eth1 1 false)) (192.0.2.4/32))) ((address r1 eth0 10.0.0.0/31) (address r1 eth1 10.0.0.4/31))
         Routing r2 4 ((((10.0.0.0 eth0 1 false)) (10.0.0.4/31 192.168.0.0/24)) (((10.0.0.3 eth1 1 false)) (10.0.0.6/31 192.0.2.4/32))) ((address r2 eth0 10.0.0.1/31) (address r2 eth1 10.0.0.2/31))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from netlab.kernel.values import Held, HeldRoute
+from netlab.kernel.values import Held, RouteKey
 from netlab.resources import Inventory, Resource, network
 from netlab.resources.device import Device, Port, Veth
 from netlab.resources.namespace import Namespace
@@ -94,7 +94,7 @@ EVERYTHING = Held(
     up=frozenset({"lo", "eth0"}),
     without_ipv6=frozenset(),
     addresses=frozenset({("eth0", "10.0.0.1"), ("eth0", "fd00::1")}),
-    routes=frozenset({HeldRoute("0.0.0.0/0", 254, 0), HeldRoute("fd01::/64", 7, 1024)}),
+    routes=frozenset({RouteKey("0.0.0.0/0", 254, 0), RouteKey("fd01::/64", 7, 1024)}),
 )
 NOTHING = EVERYTHING._replace(addresses=frozenset(), routes=frozenset())
 SIX = Address("l.a", "eth0", "fd00::1/64")
