@@ -315,7 +315,7 @@ def test_what_has_no_ipv6_gets_no_automatic_ipv6_address() -> None:
         links: [{endpoints: [a, b], mtu: 1000}, ["a:eth1", b], ["a:eth2", b]]
     """
     assert [line for line in listed(text) if line.startswith("Address") and ":" in line] == [
-        "Address a eth2 fd00:10::4/127 -"
+        "Address a eth2 fd00:10::4/127"
     ]
 
 
