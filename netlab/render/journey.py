@@ -270,7 +270,7 @@ def _route(step: Any, detail: Detail) -> Iterator[Line]:
         way, device = " is the node's own", ""
     kind = f"{step.type} " if step.type not in ("unicast", "local") else ""
     table = f"  (table {step.table})" if step.table not in ("main", "local") else ""
-    rule = f"  by rule {step.rule}" if step.rule else ""
+    rule = f"  by the rule “{step.rule}”" if step.rule else ""
     mtu = f"  mtu {step.mtu} was learned" if step.mtu else ""
     target = f"{step.destination} → {kind}{step.prefix}"
     if step.type == "local":

@@ -108,7 +108,7 @@ class _Scene:
         hops = self._with_made(told, hops)
         if told.trail.way == "forward" and not told.trail.is_clone:
             hops = self._with_sender(hops)
-        place = Place(told.node, told.last.device, evidence.inside, told.trail.way)
+        place = Place(told.node, _where(told.last), evidence.inside, told.trail.way)
         kind = "clone" if told.trail.is_clone else told.trail.way
         return Leg(kind, hops, disposition, told.first_packet, place, cause)
 
@@ -279,6 +279,12 @@ class _Scene:
             tuple(gaps),
             record.milliseconds,
         )
+
+
+def _where(last: Builder) -> str:
+    """The device that it was last at, or was to leave by."""
+    is_leaving = last.stage == "postrouting" and last.route is not None
+    return last.route.device if is_leaving and last.route else last.device
 
 
 def _icmp(packet: Packet | None) -> str:

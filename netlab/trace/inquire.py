@@ -31,6 +31,7 @@ SYSCTLS = (
     "net.ipv4.icmp_ratelimit", "net.ipv4.icmp_ratemask", "net.ipv6.icmp.ratelimit",
     "net.ipv4.conf.all.accept_local", "net.ipv4.icmp_echo_ignore_all",
 )  # fmt: skip
+USUAL = frozenset({"main", "local", "default"})
 NULL = frozenset({"blackhole", "unreachable", "prohibit", "throw"})
 COUNTED = re.compile(r"\bcounter packets \d+ bytes \d+")
 OF_DEVICES = ("net.ipv4.conf.{}.rp_filter", "net.ipv4.conf.{}.forwarding")
@@ -117,13 +118,41 @@ def _route(
         )  # fmt: skip
 
     try:
-        return looked_up(ask.device)
+        return _with_rule(sock, ask, looked_up(ask.device))
     except OSError as problem:
         refusal = _refusal(problem)
     # for a packet that came in it may be the packet, and not the way, that is refused
     with suppress(OSError):
         return replace(looked_up(""), error=refusal)
     return replace(_null_route(sock, ask.destination), error=refusal)
+
+
+def _with_rule(sock: socket, ask: Ask, route: Route) -> Route:
+    """The policy rule that chose the table, where it is another one than all nodes have."""
+    if route.table in USUAL:
+        return route
+    version = 6 if ":" in ask.destination else 4
+    rules = lookup.policy_rules(sock, version)
+    chosen = next((r for r in rules if r.table == route.table and _applies(r, ask)), None)
+    return replace(route, rule=_rule_words(chosen)) if chosen else route
+
+
+def _applies(rule: lookup.PolicyRule, ask: Ask) -> bool:
+    ends = ((rule.source, ask.source), (rule.destination, ask.destination))
+    for prefix, address in ends:
+        if prefix and (not address or ip_address(address) not in ip_network(prefix, strict=False)):
+            return False
+    marked = not rule.mark or ask.mark & rule.mask == rule.mark
+    return marked and rule.incoming in ("", ask.device or "lo")
+
+
+def _rule_words(rule: lookup.PolicyRule) -> str:
+    """``from 10.0.0.0/24 lookup 100``, as ip-rule(8) has it."""
+    parts = [f"from {rule.source}" if rule.source else "from all"]
+    parts += [f"to {rule.destination}"] if rule.destination else []
+    parts += [f"iif {rule.incoming}"] if rule.incoming else []
+    parts += [f"fwmark {rule.mark:#x}"] if rule.mark else []
+    return " ".join([f"{rule.priority}:", *parts, f"lookup {rule.table}"])
 
 
 def _refusal(problem: OSError) -> str:

@@ -370,3 +370,37 @@ def test_a_connection_is_found_by_either_direction(
     (first, there, back), (second, *same) = told
     assert (first, second) == ("new", "established")
     assert [there, back] == same and there.split(" → ") == back.split(" → ")[::-1] != ["", ""]
+
+
+def test_a_table_that_a_rule_chose_is_told(write: Write, lab: str) -> None:
+    """cli ── gw ── srv"""
+    gw = (
+        "rules: [{from: 10.1.0.0/24, table: 100, priority: 1000}],"
+        " routes: [{to: default, via: 10.2.0.2, table: 100}]"
+    )
+    done("up", write(routed(gw=gw)))
+    found = traced(lab, "cli", "srv", "--json").json
+    (route,) = [s for s in found["legs"][0]["hops"][1]["steps"] if s["kind"] == "route"]
+    assert (route["prefix"], route["via"], route["table"]) == ("default", "10.2.0.2", "100")
+    assert route["rule"] == "1000: from 10.1.0.0/24 lookup 100"
+
+
+def test_doctor_says_who_can_watch() -> None:
+    rows = {f["name"]: f for f in netlab("doctor", "--json").json["features"]}
+    assert {f"trace: {name}" for name in chosen("")} <= rows.keys()
+    for name in ("nft-trace", "taps", "counters", "conntrack"):
+        assert rows[f"trace: {name}"]["present"], rows[f"trace: {name}"]
+    assert rows["trace"]["what_for"].startswith("tier ")
+
+
+def test_who_may_not_watch_is_told_why() -> None:
+    """As nobody, in a process of its own."""
+    code = (
+        "import os, sys; sys.path.insert(0, os.getcwd())\n"
+        "from netlab.trace.backends import catalog\n"
+        "found = {n: b.obstacle for n, b in catalog().items()}\n"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "print({n: found[n]() for n in ('nft-trace', 'taps')})\n"
+    )
+    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert said.stdout.count("Operation not permitted") == 2, said
