@@ -99,10 +99,10 @@ def run(lab_or_file: str, words: Sequence[str], filter_words: Sequence[str], opt
 
 def _exit_code(done: Captured, limits: Limits) -> int:
     """Who says no end means to end it with a signal; who does is interrupted by one."""
-    if done.why == "reader" or isinstance(done.failure, BrokenPipeError):
-        return BROKEN_PIPE
     if done.failure is not None:
         raise done.failure
+    if done.why == "reader":
+        return BROKEN_PIPE
     cut_short = done.why == "interrupted" and bool(limits.count or limits.seconds)
     return 130 if cut_short else 0
 

@@ -90,6 +90,9 @@ class Ring:
         except OSError as problem:
             self._socket.close()
             _refuse(problem, device, blocks)
+        except KernelRefused:
+            self._socket.close()
+            raise
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -149,7 +152,14 @@ def _attach(sock: socket.socket, program: Sequence[Instruction]) -> None:
     code = b"".join(_INSTRUCTION.pack(*instruction) for instruction in program)
     held = ctypes.create_string_buffer(code)
     told = struct.pack("@HP", len(program), ctypes.addressof(held))
-    sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, told)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, told)
+    except OSError as problem:
+        if problem.errno != errno.ENOMEM:
+            raise
+        said = "the filter is longer than a socket may hold"
+        raise KernelRefused(said, errno=errno.ENOMEM, said=said, hint="see the sysctl "
+                            "net.core.optmem_max") from problem  # fmt: skip
 
 
 def _refuse(problem: OSError, device: str, blocks: int) -> NoReturn:

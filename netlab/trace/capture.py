@@ -55,7 +55,7 @@ class Captured:
     """… so many that were written."""
     bytes: int = 0
     notes: list[str] = field(default_factory=list)
-    failure: Exception | None = None
+    failure: NetlabError | None = None
     """What ended it where nothing else did."""
 
     @property
@@ -83,14 +83,18 @@ def capture(rings: Rings, sink: Sink, limits: Limits, outside: Outside) -> Captu
     begun = time.monotonic()
     try:
         _go_on(rings, sink, limits, outside, done)
-    except (BrokenPipeError, NetlabError) as failure:
+    except BrokenPipeError:
+        done.why = "reader"
+    except NetlabError as failure:
         done.failure = failure
     finally:
         done.seconds = time.monotonic() - begun
         rings.close()
         try:
             sink.close()
-        except (BrokenPipeError, NetlabError) as failure:
+        except BrokenPipeError:
+            done.why = "reader"
+        except NetlabError as failure:
             done.failure = done.failure or failure
     return done
 

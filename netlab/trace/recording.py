@@ -31,6 +31,8 @@ ATOMIC = select.PIPE_BUF
 """Bytes that are written without waiting where a pipe has room at all."""
 STATISTICS = len(pcapng.statistics(0, 0, 0, 0, 0, 0))
 """Bytes of what is said of an interface at the end."""
+STEP = 0.1
+"""Seconds after which it is looked whether one still has to wait."""
 PATIENCE = 1.0
 """Seconds that a reader has to take what is left, once the end was asked for."""
 
@@ -79,16 +81,18 @@ class Pipe:
             fcntl(file, F_SETPIPE_SZ, PIPE)
 
     def write(self, data: bytes) -> None:
-        """Raises BrokenPipeError."""
+        """Raises BrokenPipeError, also where the reader does not read when it is to end."""
         rest = memoryview(data)
         waited = 0.0
-        while rest and not self._is_stuck:
-            if self._poll.poll(100):
+        while rest:
+            if not self._is_stuck and self._poll.poll(STEP * 1000):
                 rest = rest[os.write(self._file, rest[:ATOMIC]) :]
                 waited = 0.0
             elif self._should_stop():
-                waited += 0.1
-                self._is_stuck = waited >= PATIENCE
+                waited += STEP
+                self._is_stuck = self._is_stuck or waited >= PATIENCE
+                if self._is_stuck:
+                    raise BrokenPipeError("the reader does not read")
 
     def close(self) -> None:
         """It is not ours."""

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import errno
-import os
 import select
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
-from netlab.errors import KernelRefused
+from netlab.errors import KernelRefused, MachineLacks
 from netlab.kernel.devices import Device, Devices
 from netlab.kernel.ring import BLOCK, Frame, Instruction, Ring
 from netlab.kernel.visits import visiting
 from netlab.trace.filters import ETHERNET, RAW_IP
+
+T = TypeVar("T")
 
 LOOPBACK = 772
 LINKS = {
@@ -29,6 +32,8 @@ FEWEST, MOST = 8, 256
 """Blocks of an interface then: enough for slow moments, and no more than helps."""
 SMALLEST = 2
 """Blocks of an interface at least."""
+PART = 2
+"""Not more than one of so many parts of the memory that is free is taken for them."""
 
 AT_ONCE = 64
 """Blocks of one interface that are taken before it is the others' turn."""
@@ -108,15 +113,7 @@ class Rings:
         for ns in [ns for ns, told in self._identities.items() if wanted.get(ns) != told]:
             self._leave(ns)
         new = {ns: told for ns, told in wanted.items() if ns not in self._identities}
-        if not new:
-            return
-        try:
-            with visiting(new) as visits:
-                found = visits.each(dict.fromkeys(new, Devices))
-        except FileNotFoundError as problem:
-            name = os.path.basename(problem.filename)
-            gone = f"namespace {name} has been deleted by somebody else"
-            raise KernelRefused(gone, said=gone) from problem
+        found = _in_each(new, dict.fromkeys(new, Devices))
         for ns, devices in found.items():
             self._identities[ns] = new[ns]
             self._posts[devices.fileno()] = _Post(self._node(ns), devices)
@@ -149,17 +146,12 @@ class Rings:
             gone = [n for n, ring in post.rings.items() if n not in now or not ring.is_bound]
             self._let_go([post.rings.pop(number) for number in gone])
             lacking += [(post, device) for device in now.values() if self._lacks(post, device)]
-        if not self._blocks:
-            share = MEMORY // BLOCK // max(1, len(lacking))
-            self._blocks = max(FEWEST, min(MOST, share))
-        acts: dict[str, list[tuple[_Post, Device]]] = {}
+        self._blocks = self._blocks or room(len(lacking), _free_memory())
+        wanted: dict[str, list[tuple[_Post, Device]]] = {}
         for post, device in lacking:
-            acts.setdefault(f"{self._lab}.{post.node}", []).append((post, device))
-        if not acts:
-            return
-        with visiting({ns: self._identities[ns] for ns in acts}) as visits:
-            for ns, wanted in acts.items():
-                visits.at(ns, lambda wanted=wanted: self._open(wanted))  # type: ignore[misc]
+            wanted.setdefault(f"{self._lab}.{post.node}", []).append((post, device))
+        acts = {ns: partial(self._open, some) for ns, some in wanted.items()}
+        _in_each(self._identities, acts)
 
     def _lacks(self, post: _Post, device: Device) -> bool:
         wanted = None if self._where is None else self._where[post.node]
@@ -274,3 +266,42 @@ class Rings:
         source.received, source.dropped = ring.counts()
         self._poll.unregister(ring.fileno())
         ring.close()
+
+
+def room(interfaces: int, free: int) -> int:
+    """Blocks for each of so many interfaces; ``free``: bytes of memory. Raises MachineLacks."""
+    count = max(1, interfaces)
+    wanted = max(FEWEST, min(MOST, MEMORY // BLOCK // count))
+    most = free // PART // BLOCK // count
+    if most < SMALLEST:
+        need = count * SMALLEST * BLOCK >> 20
+        raise MachineLacks(
+            f"to listen at {count} interfaces takes {need} MB, and {free >> 20} MB are free",
+            hint="name those that you need: netlab capture LAB NODE:INTERFACE …",
+        )
+    return min(wanted, most)
+
+
+def _free_memory() -> int:
+    with open("/proc/meminfo") as file:
+        fields = dict(line.split(":") for line in file)
+    return int(fields["MemAvailable"].split()[0]) << 10
+
+
+def _in_each(identities: Mapping[str, int], acts: Mapping[str, Callable[[], T]]) -> dict[str, T]:
+    """By namespace, without those that have just gone. Raises KernelRefused."""
+    found: dict[str, T] = {}
+    if not acts:
+        return found
+    try:
+        with visiting({ns: identities[ns] for ns in acts}) as visits:
+            for ns, act in acts.items():
+                with suppress(FileNotFoundError):
+                    found[ns] = visits.at(ns, act)
+    except OSError as problem:
+        said = problem.strerror or str(problem)
+        many = "too many interfaces for `ulimit -n`; name those that you need"
+        hint = many if problem.errno == errno.EMFILE else ""
+        told = f"the kernel refused: {said}"
+        raise KernelRefused(told, errno=problem.errno or 0, said=said, hint=hint) from problem
+    return found
