@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import errno
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from ipaddress import IPv6Address
 from socket import AF_INET, AF_INET6, inet_ntop, socket
 from struct import Struct
 
 from netlab.kernel.baseline import read
 from netlab.kernel.rtnetlink import IFF_UP, RTEXT_FILTER_SKIP_STATS
-from netlab.kernel.values import Held, RouteKey
-from netlab.kernel.wire import dump, open_socket
+from netlab.kernel.values import Held, RouteKey, Table
+from netlab.kernel.wire import NETLINK_GET_STRICT_CHK, SOL_NETLINK, dump, open_socket
 
 RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE = 18, 22, 26
 IFLA_IFNAME, IFLA_EXT_MASK = 3, 29
 IFA_ADDRESS, IFA_LOCAL = 1, 2
 RTA_DST, RTA_PRIORITY, RTA_TABLE = 1, 6, 15
-RT_TABLE_LOCAL = 255
+FAMILIES = {4: (AF_INET, bytes(4)), 6: (AF_INET6, bytes(16))}
+"""And the address that stands for any."""
 
 _HEADER = 16
 _LINK = Struct("=BxHiII")
@@ -27,8 +30,11 @@ _NUMBER = Struct("=I")
 _NO_COUNTERS = _ATTRIBUTE.pack(8, IFLA_EXT_MASK) + _NUMBER.pack(RTEXT_FILTER_SKIP_STATS)
 
 
-def held(*, routes: bool) -> Held:
-    """By the namespace that the calling thread stands in. Raises OSError."""
+def held(tables: Collection[Table]) -> Held:
+    """Of the namespace that the calling thread stands in; routes, of its ``tables``.
+
+    Raises OSError.
+    """
     with open_socket() as sock:
         devices = dict(_devices(sock))
         names = {index: name for index, (name, _) in devices.items()}
@@ -36,7 +42,7 @@ def held(*, routes: bool) -> Held:
         up = frozenset(name for name, is_up in devices.values() if is_up)
         silent = up - {name for name, ip in addresses if ":" in ip}
         without = frozenset(name for name in silent if not _takes_ipv6(name))
-        told = frozenset(_routes(sock)) if routes else None
+        told = frozenset(_routes(sock, tables)) if tables else None
     return Held(frozenset(names.values()), up, without, addresses, told)
 
 
@@ -64,16 +70,29 @@ def _addresses(sock: socket, names: dict[int, str]) -> Iterator[tuple[str, str]]
             yield names[index], _spelt(family, address)
 
 
-def _routes(sock: socket) -> Iterator[RouteKey]:
+def _routes(sock: socket, tables: Collection[Table]) -> Iterator[RouteKey]:
     """Whoever made them: where there is one, no other can be."""
-    for family, anywhere in ((AF_INET, bytes(4)), (AF_INET6, bytes(16))):
-        for message in dump(sock, RTM_GETROUTE, _ROUTE.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)):
-            found, length, _, _, table, *_ = _ROUTE.unpack_from(message, _HEADER)
-            if found == family and table != RT_TABLE_LOCAL:
-                told = _told(message, _HEADER + _ROUTE.size)
+    with suppress(OSError):  # before Linux 4.20 a kernel tells of all tables
+        sock.setsockopt(SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1)
+    for version, table in tables:
+        family, anywhere = FAMILIES[version]
+        for message in _table(sock, family, table):
+            found, length, _, _, small, *_ = _ROUTE.unpack_from(message, _HEADER)
+            told = _told(message, _HEADER + _ROUTE.size)
+            if (found, _number(told, RTA_TABLE, small)) == (family, table):
                 to = f"{_spelt(family, told.get(RTA_DST, anywhere))}/{length}"
-                metric = _number(told, RTA_PRIORITY, 0)
-                yield RouteKey(to, _number(told, RTA_TABLE, table), metric)
+                yield RouteKey(to, table, _number(told, RTA_PRIORITY, 0))
+
+
+def _table(sock: socket, family: int, table: int) -> list[bytes]:
+    asked = _ROUTE.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)
+    asked += _ATTRIBUTE.pack(8, RTA_TABLE) + _NUMBER.pack(table)
+    try:
+        return dump(sock, RTM_GETROUTE, asked)
+    except OSError as problem:
+        if problem.errno != errno.ENOENT:  # the kernel makes a table for its first route
+            raise
+        return []
 
 
 def _told(message: bytes, at: int, last: int = 0) -> dict[int, bytes]:

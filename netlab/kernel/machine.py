@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from netlab.kernel.connection import Tracked
     from netlab.kernel.fresh import Stock
     from netlab.kernel.namespaces import Namespaces
+    from netlab.kernel.opened import Socket
     from netlab.kernel.port import Kernel
-    from netlab.kernel.sockets import Socket
     from netlab.kernel.supervisor.record import Record
-    from netlab.kernel.values import Held, HeldRule, Running
+    from netlab.kernel.values import Held, HeldRule, Running, Table
     from netlab.kernel.worker import Worker
 
 T = TypeVar("T")
@@ -90,12 +90,12 @@ class LinuxMachine:
             return worker.call(lambda: frozenset(filter(namespaces.is_ours, inodes)))
 
     def held(
-        self, inodes: Mapping[str, int], routed: Collection[str]
+        self, inodes: Mapping[str, int], tables: Mapping[str, Collection[Table]]
     ) -> Mapping[str, Held | None]:
         if os.geteuid() != 0:
             return dict.fromkeys(self.standing(inodes))
         with self._visited(inodes) as (worker, namespaces):
-            return worker.call(lambda: dict(_held(namespaces, inodes, routed)))
+            return worker.call(lambda: dict(_held(namespaces, inodes, tables)))
 
     def rules(self, ns: str, identity: int, spec: str) -> Sequence[HeldRule]:
         from netlab.kernel import rules
@@ -189,10 +189,10 @@ def _running(record: Record) -> Running:
 
 
 def _held(
-    namespaces: Namespaces, wanted: Iterable[str], routed: Collection[str]
+    namespaces: Namespaces, wanted: Iterable[str], tables: Mapping[str, Collection[Table]]
 ) -> Iterator[tuple[str, Held]]:
     from netlab.kernel.held import held
 
     for ns in wanted:
         with suppress(FileNotFoundError, KernelRefused), namespaces.inside(ns):
-            yield ns, held(routes=ns in routed)
+            yield ns, held(tables.get(ns, ()))

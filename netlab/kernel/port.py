@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from netlab.kernel.connection import Tracked
-    from netlab.kernel.sockets import Socket
-    from netlab.kernel.values import Held, HeldRule, NextHop, Options, Running, VethEnd
+    from netlab.kernel.opened import Socket
+    from netlab.kernel.values import Held, HeldRule, NextHop, Options, Running, Table, VethEnd
 
 
 class Kernel(Protocol):
@@ -178,9 +178,9 @@ class Machine(Protocol):
         """The namespaces that are still there under their names."""
 
     def held(
-        self, inodes: Mapping[str, int], routed: Collection[str]
+        self, inodes: Mapping[str, int], tables: Mapping[str, Collection[Table]]
     ) -> Mapping[str, Held | None]:
-        """What those of these namespaces hold that are still there; routes, of those ``routed``.
+        """What those of these namespaces hold that are still there; routes, of their ``tables``.
 
         None for one that this process may not enter.
         """

@@ -59,6 +59,10 @@ class HeldRule(NamedTuple):
     """What translates its table: netlab, or libnftables where netlab does not cover it."""
 
 
+Table = tuple[int, int]
+"""Of routes: the version of IP, and the table's number."""
+
+
 class RouteKey(NamedTuple):
     """What tells a route from all others of its namespace."""
 

@@ -109,9 +109,9 @@ def _road(ground: Ground, found: Journal | None, inventory: Inventory) -> tuple[
     """What has to be cleared first, and the road from there."""
     if found is None:
         return (), Road(Inventory(), diff(Inventory(), inventory), True)
-    from netlab.resources.network import routed
+    from netlab.resources.network import tables
 
-    there = ground.machine.held(_identities(found), routed(found.inventory.values()))
+    there = ground.machine.held(_identities(found), tables(found.inventory.values()))
     lost = tuple(ns for ns in _namespaces(found) if ns not in there)
     missing = _missing(found, there)
     doubtful = _doubtful(found)

@@ -12,7 +12,7 @@ from netlab.resources.device import Setting
 
 if TYPE_CHECKING:
     from netlab.kernel.port import Kernel
-    from netlab.kernel.values import Held
+    from netlab.kernel.values import Held, Table
 
 MAIN = 254
 """The main routing table (rtnetlink(7), RT_TABLE_MAIN)."""
@@ -331,11 +331,19 @@ MOST_ROUTES = 20_000
 """In a lab; more would take longer to look for than all else that `up` does."""
 
 
-def routed(resources: Iterable[Resource]) -> frozenset[str]:
-    """The namespaces with routes, unless there are too many to be looked for."""
-    held = [r for r in resources if isinstance(r, Route | Routing)]
-    count = sum(len(r.routes()) if isinstance(r, Routing) else 1 for r in held)
-    return frozenset(r.ns for r in held) if count <= MOST_ROUTES else frozenset()
+def tables(resources: Iterable[Resource]) -> dict[str, set[Table]]:
+    """Where there are routes, by namespace, unless they are too many to be looked for."""
+    found: dict[str, set[Table]] = {}
+    count = 0
+    for resource in resources:
+        if isinstance(resource, Route):
+            version = 6 if ":" in resource.to else 4
+            found.setdefault(resource.ns, set()).add((version, resource.table))
+            count += 1
+        elif isinstance(resource, Routing):
+            found.setdefault(resource.ns, set()).add((resource.family, MAIN))
+            count += sum(len(prefixes) for _, prefixes in resource.groups)
+    return found if count <= MOST_ROUTES else {}
 
 
 def _lacking(

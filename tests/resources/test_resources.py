@@ -123,8 +123,8 @@ def test_what_is_lost(resource: Resource, held: Held | None, words: str) -> None
 
 
 def test_routes_are_looked_for_unless_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    other = Route("l.b", "10.0.0.0/8", (), "blackhole")
-    some = [A, B, HERE, STATIC, other]
-    assert network.routed(some) == {"l.a", "l.b"}
-    monkeypatch.setattr(network, "MOST_ROUTES", 2)
-    assert network.routed(some) == frozenset()
+    other = Route("l.b", "fd05::/64", (), "blackhole", 7)
+    some = [A, B, HERE, OUT, STATIC, other]
+    assert network.tables(some) == {"l.a": {(4, network.MAIN)}, "l.b": {(6, 7)}}
+    monkeypatch.setattr(network, "MOST_ROUTES", 3)
+    assert network.tables(some) == {}
