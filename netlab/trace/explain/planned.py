@@ -338,10 +338,7 @@ def _address(
     address: Address, cidr: IPv4Interface | IPv6Interface, flags: tuple[str, ...]
 ) -> HeldAddress:
     scope = LINK if cidr.version == 6 and cidr.ip.is_link_local else 0
-    return HeldAddress(
-        address.device, str(cidr.ip), cidr.network.prefixlen, scope, flags,
-        address.peer.partition("/")[0],
-    )  # fmt: skip
+    return HeldAddress(address.device, str(cidr.ip), cidr.network.prefixlen, scope, flags)
 
 
 def _link_local(mac: str) -> IPv6Address:
