@@ -634,12 +634,20 @@ def explain(
         ),
     ],
     sender: Annotated[
-        str, typer.Argument(metavar="FROM", autocompletion=_nodes, help="The node that sends.")
+        str,
+        typer.Argument(
+            metavar="FROM", autocompletion=_nodes, help="The node that sends, or is drawn."
+        ),
     ],
     target: Annotated[
-        str,
-        typer.Argument(metavar="TO", autocompletion=_nodes, help="A node, or an address."),
-    ],
+        str | None,
+        typer.Argument(
+            metavar="TO",
+            autocompletion=_nodes,
+            help="A node, or an address; none with `--map`.",
+            show_default=False,
+        ),
+    ] = None,
     tcp: Annotated[
         int | None, typer.Option(metavar="PORT", min=1, max=65535, help="Connect to that port.")
     ] = None,
@@ -668,6 +676,10 @@ def explain(
         bool | None,
         typer.Option("--df/--no-df", help="Forbid or allow fragments; else as the kernel does."),
     ] = None,
+    stack: Annotated[
+        bool,
+        typer.Option("--map", help="Draw FROM's network stack: what packets pass, in order."),
+    ] = False,
     planned: Annotated[
         bool, typer.Option("--planned", help="What the file says, even where the lab is up.")
     ] = False,
@@ -684,8 +696,15 @@ def explain(
     json: Json = False,
 ) -> int:
     """Foretell a packet's way through the lab, from what its nodes hold; nothing is sent."""
-    from netlab.cli.explain import Options
-    from netlab.cli.explain import explain as work
+    from netlab.cli import explain as work
+
+    if stack:
+        if target is not None:
+            raise UsageError("--map draws one node: LAB NODE", hint="a packet's way goes without")
+        work.stack(lab, sender, planned, json)
+        return 0
+    if target is None:
+        raise UsageError("to whom?", hint="netlab explain LAB FROM TO, or LAB NODE --map")
     from netlab.trace.request import Words
 
     if ipv4 and ipv6:
@@ -695,4 +714,4 @@ def explain(
     words = Words(
         sender, target, tcp, udp, icmp, to, version, from_port, size, ttl, tos, df
     )
-    return work(lab, words, Options(planned, expect, detail, json))
+    return work.explain(lab, words, work.Options(planned, expect, detail, json))

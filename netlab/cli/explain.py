@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from netlab.cli.trace import lab_of
@@ -48,6 +49,28 @@ def explain(lab_or_file: str, words: Words, options: Options) -> int:
         print(f"expected {options.expect}, it is {found.disposition}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
+
+
+def stack(lab_or_file: str, node: str, planned: bool, json: bool) -> None:
+    """`--map`: what one node has, as packets pass it."""
+    from netlab.trace.explain.stack import stack_of
+    from netlab.trace.request import spot_of
+
+    planned = planned or not _is_up(lab_or_file)
+    if planned:
+        world = of_file(lab_or_file)
+        spot = spot_of(node, world.terrain)
+        state, terrain, gaps = world.nodes[spot.name], world.terrain, world.gaps
+    else:
+        from netlab.kernel.visits import visiting
+        from netlab.trace.explain import held
+
+        terrain, identities, gaps = lab_of(lab_or_file)
+        spot = spot_of(node, terrain)
+        with visiting({spot.ns: identities[spot.ns]}) as visits:
+            state = held.of_node(spot, visits)
+    found = stack_of(state, terrain, planned=planned)
+    renderer(json).stack(replace(found, gaps=(*gaps, *found.gaps)))
 
 
 def _is_up(lab_or_file: str) -> bool:

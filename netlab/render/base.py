@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from netlab.render.journey import Detail
     from netlab.trace.capture import Captured
     from netlab.trace.drops import Drop
+    from netlab.trace.explain.stack import Stack
     from netlab.trace.model import Trace
     from netlab.trace.packets import Seen
     from netlab.trace.sighting import Sighting
@@ -121,6 +122,9 @@ class Renderer(Protocol):
 
     def traced(self, trace: Trace, detail: Detail, events: Sequence[Sighting]) -> None:
         """``events``: all that was seen, for whoever wants to know everything."""
+
+    def stack(self, stack: Stack) -> None:
+        """One node's network stack, drawn."""
 
     def capturing(self, lab: str, interfaces: Sequence[str]) -> None:
         """On standard error: packets are taken from now on."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from netlab.render.journey import Detail
     from netlab.trace.capture import Captured
     from netlab.trace.drops import Drop
+    from netlab.trace.explain.stack import Stack
     from netlab.trace.model import Trace
     from netlab.trace.packets import Seen
     from netlab.trace.sighting import Sighting
@@ -137,6 +138,9 @@ class JsonRenderer:
         from netlab.trace.model import as_json
 
         self._put(as_json(trace))
+
+    def stack(self, stack: Stack) -> None:
+        self._put(asdict(stack))
 
     def capturing(self, lab: str, interfaces: Sequence[str]) -> None:
         from netlab.render import capture

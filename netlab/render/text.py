@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from netlab.render.journey import Detail
     from netlab.trace.capture import Captured
     from netlab.trace.drops import Drop
+    from netlab.trace.explain.stack import Stack
     from netlab.trace.model import Trace
     from netlab.trace.packets import Seen
     from netlab.trace.sighting import Sighting
@@ -256,6 +257,12 @@ class TextRenderer:
         if detail == "all":
             for text, style in journey.events(events):
                 self._aligned(text, style)
+
+    def stack(self, stack: Stack) -> None:
+        from netlab.render.stack import lines
+
+        for line, style in lines(stack):
+            self._say(line, style)
 
     def capturing(self, lab: str, interfaces: Sequence[str]) -> None:
         from netlab.render import capture

@@ -41,8 +41,8 @@ class Words:
 def probe_of(words: Words, terrain: Terrain) -> Probe:
     """Raises UsageError, LabNotFound with what would be right."""
     protocol, port = _protocol(words)
-    sender = _node(words.sender, terrain)
-    target = "" if _is_address(words.target) else _node(words.target, terrain).name
+    sender = spot_of(words.sender, terrain)
+    target = "" if _is_address(words.target) else spot_of(words.target, terrain).name
     address = _destination(words, sender, target, terrain)
     version = 6 if ":" in address else 4
     _check_sender(sender, version, terrain)
@@ -75,7 +75,8 @@ def _protocol(words: Words) -> tuple[Literal["tcp", "udp", "icmp"], int]:
     return "icmp", 0
 
 
-def _node(name: str, terrain: Terrain) -> Spot:
+def spot_of(name: str, terrain: Terrain) -> Spot:
+    """Raises LabNotFound with what would be right."""
     if name in terrain.spots:
         return terrain.spots[name]
     close = get_close_matches(name, terrain.spots, 1)
