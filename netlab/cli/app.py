@@ -93,6 +93,13 @@ def up(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only print what would be done.")
     ] = False,
+    ttl: Annotated[
+        str, typer.Option(metavar="TIME", help="Take it down after that time: 30min, 2h.")
+    ] = "",
+    owner_pid: Annotated[
+        int,
+        typer.Option(metavar="PID", min=0, help="Take it down when that process has ended."),
+    ] = 0,
     json: Json = False,
 ) -> None:
     """Bring a lab up, or change it to what its file says now."""
@@ -101,7 +108,35 @@ def up(
         return
     from netlab.cli import up as work
 
-    work.up(file, json)
+    work.up(file, json, _time("--ttl", ttl), owner_pid)
+
+
+def _time(option: str, text: str) -> float:
+    """Seconds; 0 where nothing is said."""
+    from netlab.model.processes import seconds
+
+    try:
+        return seconds(text) if text else 0.0
+    except ValueError as problem:
+        raise UsageError(f"{option}: {problem}") from None
+
+
+@app.command(
+    "run", context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False}
+)
+def run_file(
+    file: File,
+    command: Annotated[
+        list[str] | None, typer.Argument(metavar="[--] COMMAND…", show_default=False)
+    ] = None,
+    node: Annotated[
+        str, typer.Option("--in", metavar="NODE", help="Run it in that node, not on the host.")
+    ] = "",
+) -> int:
+    """Bring a lab up, run a command, take the lab down; exit as the command did."""
+    from netlab.cli import run as work
+
+    return work.run(file, command or [], node)
 
 
 @app.command()

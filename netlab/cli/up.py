@@ -14,12 +14,21 @@ from netlab.lab.portrait import Portrait, portrait
 from netlab.render.progress import progress
 
 
-def up(file: str, json: bool) -> None:
+def up(file: str, json: bool, ttl: float = 0.0, owner: int = 0) -> None:
+    """``ttl``: seconds after which the lab ends by itself; ``owner``: a process it ends with."""
+    if owner:
+        from netlab.cli import lease
+
+        lease.check(owner)
     here = ground()
     try:
         topology = read(file, ahead(here, file))
         with watched() as stop:  # also while it is told: what is up is up
             done = _brought_up(here, topology, stop, json)
+            if ttl or owner:
+                from netlab.cli import lease
+
+                lease.begin(here.state, done, owner, ttl)
             renderer(json).up(done, lambda: _picture(here, done))
     finally:
         here.machine.close()

@@ -56,10 +56,12 @@ class Read:
     wanted: Wanted
 
 
-def read(file: str, told: Callable[[object], object] = lambda data: None) -> Read:
+def read(
+    file: str, told: Callable[[object], object] = lambda data: None, *, name: str = ""
+) -> Read:
     """Raises TopologyError with everything that is wrong, UsageError where there is no file.
 
-    ``told``: see ``netlab.model.load.load``.
+    ``told``: see ``netlab.model.load.load``. ``name`` is the lab's instead of what the file says.
     """
     from hashlib import blake2b
 
@@ -84,6 +86,8 @@ def read(file: str, told: Callable[[object], object] = lambda data: None) -> Rea
     topology = loaded.topology
     if topology is None:
         raise TopologyError(file, tuple(problems))
+    if name:
+        topology = topology.model_copy(update={"name": name})
     directory = os.path.dirname(os.path.abspath(file))
     around = Around(
         file, directory, loaded.text_place, loaded.place, _rule_text, _unshowable

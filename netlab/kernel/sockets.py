@@ -12,9 +12,9 @@ import struct
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import NamedTuple
 
 from netlab.firewall.wire import attributes, string
+from netlab.kernel.opened import Memory, Socket, Tcp
 from netlab.kernel.processes import inside
 from netlab.kernel.wire import dump, open_socket
 
@@ -35,80 +35,6 @@ WANTED = 1 << INFO - 1 | 1 << CONGESTION - 1 | 1 << MEMORY - 1
 """Attributes, by their bits."""
 
 
-class Tcp(NamedTuple):
-    """What TCP knows of a connection."""
-
-    congestion: str = ""
-    """The algorithm: ``cubic``."""
-    window: int | None = None
-    """The congestion window (cwnd), in segments."""
-    threshold: int | None = None
-    """Of slow start (ssthresh), in segments; None while there is none."""
-    rtt: float | None = None
-    """Smoothed round-trip time, in milliseconds."""
-    rtt_deviation: float | None = None
-    """In milliseconds."""
-    timeout: float | None = None
-    """Until a segment is sent again (RTO), in milliseconds."""
-    segment: int | None = None
-    """Bytes of the largest segment that is sent (MSS)."""
-    path_mtu: int | None = None
-    unacknowledged: int | None = None
-    """Segments on their way."""
-    lost: int | None = None
-    retransmitted: int | None = None
-    """Segments sent again since the beginning."""
-    sent: int | None = None
-    """Bytes that were acknowledged."""
-    received: int | None = None
-    """Bytes."""
-    out_of_order: int | None = None
-    """Packets that came out of order, since the beginning."""
-    advertised: int | None = None
-    """Bytes of room that the other end was told of last."""
-
-
-class Memory(NamedTuple):
-    """Bytes that a socket holds (``struct sk_meminfo``)."""
-
-    receive: int
-    """Held for reading, overhead included."""
-    receive_limit: int
-    """``SO_RCVBUF``."""
-    send: int
-    send_limit: int
-    backlog: int
-    """Of packets that came while a program had the socket."""
-    drops: int
-    """Packets for which there was no room, or that were wrong; since the beginning."""
-
-
-class Socket(NamedTuple):
-    protocol: str
-    """``tcp``, ``udp``, ``raw``."""
-    state: str
-    """Of TCP: ``ESTABLISHED``, ``LISTEN`` …; "" for others."""
-    address: str
-    port: int
-    peer: str
-    """"" where there is none."""
-    peer_port: int
-    receive_queue: int
-    """Bytes that wait to be read; of LISTEN, connections that wait to be accepted."""
-    send_queue: int
-    """Bytes not acknowledged; of LISTEN, how many connections may wait."""
-    device: int = 0
-    """The interface index that it is bound to; 0 for none."""
-    user: int = 0
-    pid: int = 0
-    """Of a process that has it open; 0 where none was found."""
-    program: str = ""
-    half_open: int = 0
-    """Of LISTEN: connections of which the handshake is under way (its SYN queue)."""
-    memory: Memory | None = None
-    tcp: Tcp | None = None
-
-
 def held() -> list[Socket]:
     """Of the namespace that the calling thread stands in. Raises OSError without sock_diag."""
     found: list[tuple[Socket, int]] = []
@@ -121,7 +47,8 @@ def held() -> list[Socket]:
                         found.append(_socket(protocol, message[_HEADER:]))
     holders = _holders(os.stat("/proc/thread-self/ns/net").st_ino)
     waiting = _half_open([one for one, _ in found])
-    return [_with_more(one, holders.get(inode), waiting) for one, inode in found]
+    held = [_with_more(one, holders.get(inode), waiting) for one, inode in found]
+    return sorted(held, key=lambda one: (one.protocol, one.state != "LISTEN", one.port, one.peer))
 
 
 def _socket(protocol: str, data: bytes) -> tuple[Socket, int]:

@@ -10,7 +10,7 @@ from netlab.errors import NetlabError, Problem
 
 if TYPE_CHECKING:
     from netlab.kernel.connection import Tracked
-    from netlab.kernel.sockets import Socket
+    from netlab.kernel.opened import Socket
     from netlab.kernel.values import HeldRule
     from netlab.lab.lifecycle import Done, Road
     from netlab.lab.portrait import Node, Portrait

@@ -13,7 +13,7 @@ from netlab.render.words import node_of, step_words
 
 if TYPE_CHECKING:
     from netlab.kernel.connection import Connection, Direction, End, Tracked
-    from netlab.kernel.sockets import Socket
+    from netlab.kernel.opened import Socket
     from netlab.kernel.values import HeldRule
     from netlab.lab.lifecycle import Done, Road
     from netlab.lab.portrait import Node, Portrait

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from netlab.kernel.sockets import Socket, Tcp
+    from netlab.kernel.opened import Socket, Tcp
 
 HEAD = (
     "socket", "state", "local", "peer", "program", "queue in/out", "waiting", "half-open",

@@ -15,7 +15,7 @@ from netlab.render.words import age, because, count, duration, first_line, liste
 
 if TYPE_CHECKING:
     from netlab.kernel.connection import Tracked
-    from netlab.kernel.sockets import Socket
+    from netlab.kernel.opened import Socket
     from netlab.kernel.values import HeldRule
     from netlab.lab.lifecycle import Done, Road
     from netlab.lab.portrait import Interface, Node, Portrait, Process

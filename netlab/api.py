@@ -1,0 +1,352 @@
+"""A lab in Python: up, looked at and tried from inside, and down again.
+
+    from netlab import Lab
+
+    with Lab("topologies/nat-gateway.yaml") as lab:
+        assert lab["alice"].ping("web")
+        assert lab["alice"].tcp("web", 80) == "connected"
+        print(lab["gw"].run("cat", "/proc/net/route").stdout)
+
+Nothing here starts a thread or a process before it is asked to, and `down` leaves nothing. Errors
+are those of ``netlab.errors``; their text is a sentence for people.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any, TypeVar
+
+from netlab.errors import LabNotFound, UsageError
+
+if TYPE_CHECKING:
+    from netlab.cli.work import Read
+    from netlab.kernel.visits import Visits
+    from netlab.lab.portrait import Portrait
+
+__all__ = ["Lab", "Link", "Node"]
+
+T = TypeVar("T")
+
+KEPT = frozenset({"permanent", "noarp"})
+"""Neighbours that were set by hand, or need none."""
+SECONDS = 60.0
+"""How long a command in a node may take unless another time is given."""
+
+
+class Lab:
+    """A lab of one topology, up between ``up`` and ``down``, or within a ``with`` block."""
+
+    def __init__(
+        self,
+        topology: str | os.PathLike[str] | Mapping[str, Any],
+        *,
+        name: str = "",
+        owner: int = 0,
+    ):
+        """``topology`` is a file, YAML text (which has line ends), or what YAML would become.
+
+        ``name`` is the lab's instead of the file's own, so that one topology can be up twice.
+        ``owner`` is a process with which the lab ends, however that one ends.
+        """
+        self._owner = owner
+        self._topology = topology
+        self._wanted = name
+        self._stack = ExitStack()
+        self._path = ""
+        self._read: Read | None = None
+        self._visits: Visits | None = None
+        self._downed: set[tuple[str, str]] = set()
+
+    # its life
+
+    def up(self) -> Lab:
+        """Bring it up, or to what the topology says now. Raises NetlabError, and walks back."""
+        from netlab.cli import lease
+        from netlab.cli.work import ground, located, read
+        from netlab.errors import NetlabError
+        from netlab.lab import lifecycle
+
+        lease.check(self._owner)
+        self._path = self._path or self._file()
+        self._read = read(self._path, name=self._wanted)
+        here = ground()
+        try:
+            done = lifecycle.up(here, self._read.wanted)
+            if done.road.is_new:
+                lease.begin(here.state, done, self._owner)
+        except NetlabError as failure:
+            raise located(failure, self._read) from None
+        finally:
+            here.machine.close()
+        return self
+
+    def down(self) -> None:
+        """Take it down. One that is not up is down."""
+        from netlab.cli.work import ground
+        from netlab.lab import lifecycle
+
+        self._stack.close()
+        self._visits, self._path = None, ""
+        if self._read is not None:
+            here = ground()
+            try:
+                lifecycle.down(here, self.name)
+            except LabNotFound:
+                return
+            finally:
+                here.machine.close()
+
+    def __enter__(self) -> Lab:
+        try:
+            return self.up()
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        failure: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.down()
+
+    def reset(self) -> None:
+        """A clean baseline: links up again, no connections tracked, no neighbours known."""
+        from netlab.cli.work import ground
+
+        self._switch_on(self._downed)
+        inodes = {
+            node.namespace: self._identity(node.name) for node in self._picture().nodes.values()
+        }
+        here = ground()
+        try:
+            here.machine.forget_connections(inodes)
+        finally:
+            here.machine.close()
+        for name in self._picture().nodes:
+            self.inside(name, _forget_neighbours)
+
+    # its parts
+
+    @property
+    def name(self) -> str:
+        return self._known().wanted.lab
+
+    @property
+    def nodes(self) -> list[str]:
+        """Their names, in the file's order."""
+        return list(self._known().wanted.nodes)
+
+    def __getitem__(self, node: str) -> Node:
+        """Raises LabNotFound where there is no such node."""
+        if node not in self._known().wanted.nodes:
+            raise LabNotFound(f"lab {self.name} has no node {node}")
+        return Node(self, node)
+
+    def __iter__(self) -> Iterator[Node]:
+        return (Node(self, name) for name in self.nodes)
+
+    def link(self, a: str, b: str) -> Link:
+        """The link between two nodes, or between ``node:interface`` and another one.
+
+        Raises UsageError where there is none, or where there are several.
+        """
+        found = [ends for ends in self._picture().links if _fits(ends, a, b) or _fits(ends, b, a)]
+        if len(found) != 1:
+            count = "no" if not found else f"{len(found)}"
+            raise UsageError(f"lab {self.name} has {count} links between {a} and {b}")
+        return Link(self, found[0])
+
+    def inside(self, node: str, act: Callable[[], T]) -> T:
+        """What ``act`` returns, called by a thread that stands in the node's network namespace.
+
+        Sockets that it opens are the node's, wherever they are used afterwards.
+        """
+        if self._visits is None:
+            from netlab.kernel.visits import visiting
+
+            identities = {f"{self.name}.{name}": self._identity(name) for name in self.nodes}
+            self._visits = self._stack.enter_context(visiting(identities))
+        return self._visits.at(f"{self.name}.{node}", act)
+
+    def addresses(self, node: str) -> list[str]:
+        """Of a node, without prefix lengths, in the order of its interfaces."""
+        interfaces = self._picture().nodes[node].interfaces
+        return [a.partition("/")[0] for i in interfaces for a in i.addresses]
+
+    def _known(self) -> Read:
+        if self._read is None:
+            raise UsageError("this lab is not up", hint="`with Lab(…) as lab:`, or lab.up()")
+        return self._read
+
+    def _picture(self) -> Portrait:
+        from netlab.lab.glance import Header
+        from netlab.lab.portrait import portrait
+
+        wanted = self._known().wanted
+        header = Header(wanted.lab, "", wanted.file, wanted.digest)
+        return portrait(header, None, wanted.inventory, {})
+
+    def _identity(self, node: str) -> int:
+        from netlab.cli.which import identity_of
+
+        return identity_of(self.name, node)
+
+    def _switch_on(self, ends: Collection[tuple[str, str]]) -> None:
+        """And what the kernel took away with them: routes, and IPv6's addresses."""
+        if ends:
+            for node, device in sorted(ends):
+                self._switch(node, device, True)
+            self.up()
+
+    def _switch(self, node: str, device: str, up: bool) -> None:
+        self.inside(node, lambda: _switch(device, up))
+        (self._downed.discard if up else self._downed.add)((node, device))
+
+    def _file(self) -> str:
+        if isinstance(self._topology, os.PathLike):
+            return os.fspath(self._topology)
+        if isinstance(self._topology, str) and "\n" not in self._topology:
+            return self._topology
+        import yaml
+
+        text = self._topology
+        if not isinstance(text, str):
+            text = yaml.safe_dump(dict(text), sort_keys=False)
+        directory = tempfile.mkdtemp(prefix="netlab-")
+        self._stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        named = re.search(r"^name: *([a-z0-9-]+)", text, re.M)
+        file = Path(directory, f"{named[1] if named else 'lab'}.yaml")
+        file.write_text(text)
+        return str(file)
+
+
+class Node:
+    """A node of a lab that is up."""
+
+    def __init__(self, lab: Lab, name: str) -> None:
+        self.lab = lab
+        self.name = name
+
+    @property
+    def namespace(self) -> str:
+        """As ``ip netns`` knows it."""
+        return f"{self.lab.name}.{self.name}"
+
+    @property
+    def addresses(self) -> list[str]:
+        return self.lab.addresses(self.name)
+
+    def popen(self, *command: str, **more: Any) -> subprocess.Popen[Any]:
+        """A program in the node, with its hosts file, its environment and its files."""
+        return subprocess.Popen([*self._into(), *command], **more)
+
+    def run(
+        self,
+        *command: str,
+        check: bool = True,
+        timeout: float = SECONDS,
+        input: str | None = None,
+        stdin: int | IO[Any] | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run it to its end; what it said is in ``stdout`` and ``stderr``.
+
+        Raises subprocess.CalledProcessError unless ``check`` is False, and TimeoutExpired.
+        """
+        return subprocess.run(
+            [*self._into(), *command],
+            check=check,
+            timeout=timeout,
+            input=input,
+            stdin=stdin if input is None else None,
+            capture_output=True,
+            text=True,
+        )
+
+    def _into(self) -> Sequence[str]:
+        return [sys.executable, "-m", "netlab", "exec", self.lab.name, self.name, "--"]
+
+    def ping(self, to: str, *, within: float = 2.0, version: int = 0) -> bool:
+        """Whether a node or an address answers an echo request; asked again until it does."""
+        from netlab.attempts import ping
+
+        return ping(self.lab, self.name, self._address(to, version), within)
+
+    def tcp(self, to: str, port: int, *, within: float = 1.0, version: int = 0) -> str:
+        """``connected``, ``refused``, ``denied`` (no answer in time), ``unreachable``.
+
+        ``to`` is a node or an address, ``within`` seconds.
+        """
+        from netlab.attempts import connect
+
+        return connect(self.lab, self.name, self._address(to, version), port, within)
+
+    def _address(self, to: str, version: int) -> str:
+        if to not in self.lab.nodes:
+            return to
+        found = [a for a in self.lab.addresses(to) if not version or (":" in a) == (version == 6)]
+        if not found:
+            raise UsageError(f"{to} has no address" + (f" of IPv{version}" if version else ""))
+        return found[0]
+
+
+class Link:
+    """A link of a lab that is up."""
+
+    def __init__(self, lab: Lab, ends: tuple[str, str]) -> None:
+        self._lab = lab
+        self.ends = ends
+        """As ``node:interface``."""
+
+    def down(self) -> None:
+        """Switch both ends off; with them the kernel takes away the routes over them."""
+        for node, device in self._places:
+            self._lab._switch(node, device, False)
+
+    def up(self) -> None:
+        """As it was: switched on, with its addresses and the routes over it."""
+        self._lab._switch_on(self._places)
+
+    @property
+    def _places(self) -> list[tuple[str, str]]:
+        return [(node, device) for node, _, device in (end.partition(":") for end in self.ends)]
+
+
+def _fits(ends: tuple[str, str], a: str, b: str) -> bool:
+    return all(
+        end == word or end.partition(":")[0] == word for end, word in zip(ends, (a, b), strict=True)
+    )
+
+
+def _switch(device: str, up: bool) -> None:
+    import socket
+
+    from netlab.kernel import links
+    from netlab.kernel.wire import open_socket, transact
+
+    with open_socket() as sock:
+        for said in transact(sock, [links.set_up(socket.if_nametoindex(device), up)]):
+            raise OSError(said.errno, said.words)
+
+
+def _forget_neighbours() -> None:
+    from netlab.kernel import addresses, lookup
+    from netlab.kernel.wire import open_socket, transact
+
+    with open_socket() as sock:
+        learned = [n for n in lookup.neighbours(sock) if n.state not in KEPT]
+        gone = [addresses.del_neighbour(n.device, n.address, False) for n in learned]
+        for said in transact(sock, gone):
+            if said.errno != errno.ENOENT:
+                raise OSError(said.errno, said.words)

@@ -1,0 +1,106 @@
+"""What a node's own sockets say: an echo is answered, a connection is taken or refused."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import select
+import socket
+import struct
+import time
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+
+INTERVAL = 0.2
+"""Seconds until an echo request that nobody answered is sent again."""
+OUTCOMES = {
+    0: "connected",
+    errno.ECONNREFUSED: "refused",
+    errno.ETIMEDOUT: "denied",
+    errno.EHOSTUNREACH: "unreachable",
+    errno.ENETUNREACH: "unreachable",
+    errno.EACCES: "unreachable",
+    errno.EINVAL: "unreachable",
+}
+"""What connect(2) ends with; a blackhole route says EINVAL."""
+
+
+class Where(Protocol):
+    """Somebody who can go into nodes; see ``netlab.api.Lab``."""
+
+    def inside(self, node: str, act: Callable[[], T]) -> T: ...
+
+
+def connect(where: Where, node: str, address: str, port: int, within: float) -> str:
+    """Raises OSError for what is none of these outcomes."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = where.inside(node, lambda: socket.socket(family, socket.SOCK_STREAM))
+    with sock:
+        sock.setblocking(False)
+        code = sock.connect_ex((address, port))
+        if code == errno.EINPROGRESS:
+            if not select.select([], [sock], [], within)[1]:
+                return "denied"
+            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if code not in OUTCOMES:
+        raise OSError(code, os.strerror(code), f"{node} → {address}:{port}")
+    return OUTCOMES[code]
+
+
+def ping(where: Where, node: str, address: str, within: float) -> bool:
+    """An echo request every ``INTERVAL`` until one is answered, for ``within`` seconds."""
+    is_six = ":" in address
+    family, protocol = (
+        (socket.AF_INET6, socket.getprotobyname("ipv6-icmp"))
+        if is_six
+        else (socket.AF_INET, socket.IPPROTO_ICMP)
+    )
+    sock = where.inside(node, lambda: socket.socket(family, socket.SOCK_RAW, protocol))
+    token = secrets.token_bytes(8)
+    until, number = time.monotonic() + within, 0
+    with sock:
+        sock.setblocking(False)
+        while (left := until - time.monotonic()) > 0:
+            number += 1
+            try:
+                sock.sendto(_request(is_six, number, token), (address, 0))
+            except OSError as problem:
+                if problem.errno not in OUTCOMES:
+                    raise
+            if _is_answered(sock, is_six, token, min(left, INTERVAL)):
+                return True
+    return False
+
+
+def _request(is_six: bool, number: int, token: bytes) -> bytes:
+    """IPv6's checksum is the kernel's to fill in (RFC 3542, section 3.1)."""
+    kind = 128 if is_six else 8
+    head = struct.pack(">BBHHH", kind, 0, 0, 0, number & 0xFFFF)
+    if is_six:
+        return head + token
+    return struct.pack(">BBHHH", kind, 0, _checksum(head + token), 0, number & 0xFFFF) + token
+
+
+def _checksum(data: bytes) -> int:
+    """RFC 1071."""
+    total: int = sum(struct.unpack(f">{len(data) // 2}H", data))
+    total = (total & 0xFFFF) + (total >> 16)
+    return ~(total + (total >> 16)) & 0xFFFF
+
+
+def _is_answered(sock: socket.socket, is_six: bool, token: bytes, within: float) -> bool:
+    until = time.monotonic() + within
+    while (left := until - time.monotonic()) > 0:
+        if not select.select([sock], [], [], left)[0]:
+            return False
+        try:
+            data = sock.recv(4096)
+        except OSError:  # an ICMP error about a request before
+            continue
+        message = data if is_six else data[(data[0] & 15) * 4 :]
+        if message[:1] == bytes((129 if is_six else 0,)) and message[8:16] == token:
+            return True
+    return False

@@ -1,0 +1,115 @@
+"""A lab that ends by itself: when a time is over, or the process that it is for has ended.
+
+A small process of its own waits for that, and takes the lab down as ``netlab down`` does. It ends
+with the lab, whoever takes it down.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from netlab.errors import LabBusy, LabNotFound, NetlabError, UsageError
+from netlab.kernel.supervisor.logs import Watch
+from netlab.lab import glance, state
+
+if TYPE_CHECKING:
+    from netlab.lab.lifecycle import Done
+
+AGAIN = 0.2
+"""Seconds until one tries again where somebody is changing the lab."""
+NOBODY = -1
+
+
+def check(owner: int) -> None:
+    """Before anything is made. Raises UsageError where there is no such process."""
+    if owner:
+        os.close(_opened(owner))
+
+
+def begin(here: str, done: Done, owner: int = 0, seconds: float = 0.0) -> None:
+    """For a lab that has come up in that state directory. Raises UsageError for no process."""
+    if not owner and not seconds:
+        return
+    fd = _opened(owner) if owner else NOBODY
+    words = [here, done.lab, repr(done.summary.since), str(fd), repr(seconds)]
+    try:
+        subprocess.Popen(
+            [sys.executable, "-m", __name__, *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=[fd] if fd != NOBODY else [],
+            start_new_session=True,
+            cwd="/",
+        )
+    finally:
+        if fd != NOBODY:
+            os.close(fd)
+
+
+def _opened(owner: int) -> int:
+    try:
+        return os.pidfd_open(owner)
+    except OSError as problem:
+        raise UsageError(f"there is no process {owner}: {problem.strerror}") from None
+
+
+def main(words: list[str]) -> None:
+    here, lab, since, owner, seconds = words
+    if _is_time(here, lab, float(since), int(owner), float(seconds)):
+        _take_down(here, lab)
+
+
+def _is_time(here: str, lab: str, since: float, owner: int, seconds: float) -> bool:
+    """Wait. Whether the lab is to go; else it has gone by itself."""
+    until = time.monotonic() + seconds if seconds else None
+    watch = Watch()
+    with suppress(FileNotFoundError):
+        watch.add(f"{here}/{lab}/{state.JOURNAL}")
+    waiting = select.poll()
+    waiting.register(watch.fd, select.POLLIN)
+    if owner != NOBODY:
+        waiting.register(owner, select.POLLIN)
+    while _is_still(here, lab, since):
+        left = None if until is None else max(0.0, until - time.monotonic())
+        if left == 0.0:
+            return True
+        for fd, _ in waiting.poll(None if left is None else left * 1000):
+            if fd == owner:
+                return True
+            watch.changed()
+    return False
+
+
+def _is_still(here: str, lab: str, since: float) -> bool:
+    """Whether it is the one that came up then; while it is changed, it counts as that."""
+    try:
+        raw = state.read_journal(here, lab)
+        found = glance.summary_of(raw) if raw else None
+    except NetlabError:
+        return False
+    return found is not None and (found[1] is None or found[1].since == since)
+
+
+def _take_down(here: str, lab: str) -> None:
+    from netlab.kernel.machine import LinuxMachine
+    from netlab.lab import lifecycle
+
+    while True:
+        try:
+            lifecycle.down(lifecycle.Ground(LinuxMachine(here), here), lab)
+            return
+        except LabNotFound:
+            return
+        except LabBusy:
+            time.sleep(AGAIN)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
