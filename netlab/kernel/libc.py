@@ -90,6 +90,11 @@ def bind_packet(sock: int, protocol: int) -> None:
     _check(_libc.bind(sock, address, len(address)), "bind")
 
 
+def setsockopt(sock: int, level: int, option: int, value: bytes) -> None:
+    """As that of module socket, but other threads go on while the kernel takes its time."""
+    _check(_libc.setsockopt(sock, level, option, value, len(value)), "setsockopt")
+
+
 def become_subreaper() -> None:
     """Orphans of one's children become one's own children (PR_SET_CHILD_SUBREAPER, prctl(2))."""
     _check(_libc.prctl(36, 1, 0, 0, 0), "prctl")

@@ -14,9 +14,9 @@ import socket
 import struct
 import time
 from collections.abc import Sequence
-from typing import NoReturn
 
 from netlab.errors import KernelRefused, MachineLacks
+from netlab.kernel import libc
 
 BLOCK = 128 << 10
 """Bytes: the largest packet has to fit into one, and 64 KiB come in one piece (GSO)."""
@@ -51,6 +51,9 @@ _NONE = b"\0\0\0\0"
 Instruction = tuple[int, int, int, int]
 """Of classic BPF: code, jump if true, jump if false, operand."""
 
+NOTHING: list[Instruction] = [(0x06, 0, 0, 0)]
+"""``ret #0``."""
+
 Frame = tuple[int, int, int, int, bytes]
 """A packet: nanoseconds since the epoch, the ring's number, whom it is for, length, data.
 
@@ -59,39 +62,55 @@ keeps beside the packet is back in its place.
 """
 
 
+def packet_socket() -> socket.socket:
+    """Of the namespace that the calling thread stands in; nothing comes yet. Raises KernelRefused.
+
+    Raises MachineLacks where the kernel has none.
+    """
+    try:
+        return socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+    except OSError as problem:
+        if problem.errno == errno.EAFNOSUPPORT:
+            lacks = "the kernel has no packet sockets"
+            raise MachineLacks(lacks, hint="CONFIG_PACKET") from problem
+        raise _refusal(problem, "a packet socket", 0) from problem
+
+
 class Ring:
-    """A device's packets from now on."""
+    """A device's packets from now on. To make one and to close one take the kernel 10 to 40 ms."""
 
     def __init__(
-        self, number: int, device: str, program: Sequence[Instruction], blocks: int
+        self,
+        number: int,
+        sock: socket.socket,
+        device: str,
+        program: Sequence[Instruction],
+        blocks: int,
     ) -> None:
-        """In the namespace that the calling thread stands in. Raises KernelRefused, MachineLacks.
+        """``sock`` becomes the ring's own, also where it fails. Raises KernelRefused.
 
-        ``number``: by which the frames tell the ring; ``program``: what tells how many bytes of a
-        packet are kept, 0 for none.
+        ``number``: by which the frames tell the ring; ``device``: of the socket's namespace;
+        ``program``: what tells how many bytes of a packet are kept, 0 for none.
         """
         self.number, self.device = number, device
         self.latest = time.time_ns()
         """When the last one of its frames was seen; none to come is older."""
         self._blocks, self._next = blocks, 0
         self._received = self._dropped = 0
+        self._socket = sock
         try:
-            # bound to nothing yet, so that nothing comes past the filter
-            self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
-        except OSError as problem:
-            _refuse(problem, device, blocks)
-        try:
-            _attach(self._socket, program)
-            self._socket.setsockopt(SOL_PACKET, PACKET_VERSION, TPACKET_V3)
+            # before it is bound, so that nothing comes past the filter
+            _attach(sock, program)
+            sock.setsockopt(SOL_PACKET, PACKET_VERSION, TPACKET_V3)
             room = _REQUEST.pack(BLOCK, blocks, BLOCK, blocks, RETIRE, 0, 0)
-            self._socket.setsockopt(SOL_PACKET, PACKET_RX_RING, room)
-            self._map = mmap.mmap(self._socket.fileno(), BLOCK * blocks)
-            self._socket.bind((device, ETH_P_ALL))
+            libc.setsockopt(sock.fileno(), SOL_PACKET, PACKET_RX_RING, room)
+            self._map = mmap.mmap(sock.fileno(), BLOCK * blocks)
+            sock.bind((device, ETH_P_ALL))
         except OSError as problem:
-            self._socket.close()
-            _refuse(problem, device, blocks)
+            sock.close()
+            raise _refusal(problem, device, blocks) from problem
         except KernelRefused:
-            self._socket.close()
+            sock.close()
             raise
 
     def fileno(self) -> int:
@@ -137,11 +156,7 @@ class Ring:
 
     def stop(self) -> None:
         """No more packets come; those that have are still to be taken."""
-        try:
-            self._socket.bind((self.device, 0))
-        except OSError as problem:
-            if problem.errno != errno.ENODEV:  # it has gone, and all packets with it
-                raise
+        _attach(self._socket, NOTHING)
 
     def close(self) -> None:
         self._map.close()
@@ -162,17 +177,14 @@ def _attach(sock: socket.socket, program: Sequence[Instruction]) -> None:
                             "net.core.optmem_max") from problem  # fmt: skip
 
 
-def _refuse(problem: OSError, device: str, blocks: int) -> NoReturn:
+def _refusal(problem: OSError, device: str, blocks: int) -> KernelRefused:
     said = problem.strerror or ""
-    if problem.errno == errno.EAFNOSUPPORT:
-        raise MachineLacks("the kernel has no packet sockets", hint="CONFIG_PACKET") from problem
     hint = {
         errno.ENOMEM: f"each interface asks for {blocks * BLOCK >> 10} KiB; name those you need",
         errno.EMFILE: "too many interfaces for `ulimit -n`; name those you need",
     }.get(problem.errno or 0, "")
-    raise KernelRefused(
-        f"{device}: the kernel refused: {said}", errno=problem.errno or 0, said=said, hint=hint
-    ) from problem
+    told = f"{device}: the kernel refused: {said}"
+    return KernelRefused(told, errno=problem.errno or 0, said=said, hint=hint)
 
 
 def _read(block: bytes, at: int, count: int, number: int, found: list[Frame]) -> None:

@@ -105,10 +105,12 @@ def _go_on(rings: Rings, sink: Sink, limits: Limits, outside: Outside, done: Cap
     while not done.why:
         patience = min(outside.patience(), _patience(limits, begun, order))
         outside.hear(rings.wait(patience, gather))
-        done.why = outside.why() or ("lab" if rings.is_deserted else "")
+        done.why = outside.why()
         if limits.seconds and time.monotonic() - begun >= limits.seconds:
             done.why = done.why or "duration"
         frames, until = rings.take()
+        if rings.is_deserted:
+            done.why = done.why or "lab"
         gather = GATHER if len(frames) > MANY else 0.0
         order.add(frames)
         now = time.time_ns()

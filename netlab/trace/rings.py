@@ -5,19 +5,21 @@ from __future__ import annotations
 import errno
 import select
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from socket import socket as Socket
 from typing import TypeVar
 
 from netlab.errors import KernelRefused, MachineLacks
 from netlab.kernel.devices import Device, Devices
-from netlab.kernel.ring import BLOCK, Frame, Instruction, Ring
+from netlab.kernel.ring import BLOCK, Frame, Instruction, Ring, packet_socket
 from netlab.kernel.visits import visiting
 from netlab.trace.filters import ETHERNET, RAW_IP
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 LOOPBACK = 772
 LINKS = {
@@ -40,6 +42,9 @@ AT_ONCE = 64
 
 SKEW = 10_000_000
 """Nanoseconds between the time that a packet is given and the moment it can be read, at most."""
+
+THREADS = 64
+"""That wait for the kernel at once."""
 
 ENDING = 1.0
 """Seconds that the kernel has to hand over what it holds when nothing more is to come."""
@@ -147,11 +152,17 @@ class Rings:
             self._let_go([post.rings.pop(number) for number in gone])
             lacking += [(post, device) for device in now.values() if self._lacks(post, device)]
         self._blocks = self._blocks or room(len(lacking), _free_memory())
-        wanted: dict[str, list[tuple[_Post, Device]]] = {}
+        by_node: dict[str, list[Device]] = {}
         for post, device in lacking:
-            wanted.setdefault(f"{self._lab}.{post.node}", []).append((post, device))
-        acts = {ns: partial(self._open, some) for ns, some in wanted.items()}
-        _in_each(self._identities, acts)
+            by_node.setdefault(f"{self._lab}.{post.node}", []).append(device)
+        acts = {ns: partial(_sockets, len(some)) for ns, some in by_node.items()}
+        opened = _in_each(self._identities, acts)
+        self._begin([
+            (post, device, sock)
+            for post in posts
+            if (ns := f"{self._lab}.{post.node}") in opened
+            for device, sock in zip(by_node[ns], opened[ns], strict=True)
+        ])  # fmt: skip
 
     def _lacks(self, post: _Post, device: Device) -> bool:
         wanted = None if self._where is None else self._where[post.node]
@@ -164,22 +175,30 @@ class Rings:
             self.unknown.append(name)
         return device.type in LINKS
 
-    def _open(self, wanted: Iterable[tuple[_Post, Device]]) -> None:
-        """In their namespace."""
-        for post, device in wanted:
-            link = LINKS[device.type]
-            program = self._program(link, device.type == LOOPBACK)
-            since = time.time_ns()
-            try:
-                ring = Ring(len(self.sources), device.name, program, self._blocks)
-            except KernelRefused as refusal:
-                if refusal.errno in (errno.ENODEV, errno.ENETDOWN):
-                    continue  # it has just gone, and whoever took it tells
-                raise
-            source = Source(len(self.sources), post.node, device.name, link, device.mac, since)
-            self.sources.append(source)
-            post.rings[device.number] = ring
-            self._poll.register(ring.fileno(), select.EPOLLIN)
+    def _begin(self, places: Sequence[tuple[_Post, Device, Socket]]) -> None:
+        first = len(self.sources)
+        since = time.time_ns()
+        self.sources += [
+            Source(number, post.node, device.name, LINKS[device.type], device.mac, since)
+            for number, (post, device, _) in enumerate(places, first)
+        ]
+        made = side_by_side(self._ring, list(enumerate(places, first)))
+        failure = next((one for one in made if isinstance(one, KernelRefused)), None)
+        for (post, device, _), ring in zip(places, made, strict=True):
+            if isinstance(ring, Ring):
+                post.rings[device.number] = ring
+                self._poll.register(ring.fileno(), select.EPOLLIN)
+        if failure is not None:
+            raise failure
+
+    def _ring(self, place: tuple[int, tuple[_Post, Device, Socket]]) -> Ring | KernelRefused | None:
+        """None where the device has just gone; whoever took it tells."""
+        number, (_, device, sock) = place
+        try:
+            program = self._program(LINKS[device.type], device.type == LOOPBACK)
+            return Ring(number, sock, device.name, program, self._blocks)
+        except KernelRefused as refusal:
+            return None if refusal.errno in (errno.ENODEV, errno.ENETDOWN) else refusal
 
     # packets
 
@@ -225,9 +244,9 @@ class Rings:
             ring.take(found, AT_ONCE)
             if ring.has_more:
                 until = min(until, ring.latest)
-        for ring in [ring for ring in self._leaving if not ring.has_more]:
-            self._leaving.remove(ring)
-            self._close(ring)
+        empty = [ring for ring in self._leaving if not ring.has_more]
+        self._leaving = [ring for ring in self._leaving if ring not in empty]
+        self._close(empty)
         return found, until
 
     def count(self) -> None:
@@ -252,8 +271,7 @@ class Rings:
         """As often as one likes."""
         if self._poll.closed:
             return
-        for ring in self.rings:
-            self._close(ring)
+        self._close(self.rings)
         for post in self._posts.values():
             post.devices.close()
         self._posts.clear()
@@ -261,11 +279,26 @@ class Rings:
         self._poll.close()
         self._calls.close()
 
-    def _close(self, ring: Ring) -> None:
-        source = self.sources[ring.number]
-        source.received, source.dropped = ring.counts()
-        self._poll.unregister(ring.fileno())
-        ring.close()
+    def _close(self, rings: Sequence[Ring]) -> None:
+        for ring in rings:
+            source = self.sources[ring.number]
+            source.received, source.dropped = ring.counts()
+            self._poll.unregister(ring.fileno())
+        side_by_side(Ring.close, rings)
+
+
+def side_by_side(act: Callable[[T], R], things: Sequence[T]) -> list[R]:
+    """Where the kernel takes its time for each, and not more for all together."""
+    if len(things) < 2:
+        return [act(thing) for thing in things]
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(min(THREADS, len(things))) as pool:
+        return list(pool.map(act, things))
+
+
+def _sockets(count: int) -> list[Socket]:
+    return [packet_socket() for _ in range(count)]
 
 
 def room(interfaces: int, free: int) -> int:
