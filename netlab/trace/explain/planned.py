@@ -211,11 +211,13 @@ class _Node:
 
     def _usual_mtu(self, device: Device) -> int:
         """A bridge takes the least of its ports'."""
+        if device.kind != "bridge":
+            return 1500
         ports = {p.name for p in self.of(Port) if p.bridge == device.name}
         some = [link.mtu for r in self.resources if not (isinstance(r, Device) and
                 r.kind == "bridge") for link in self._of_resource(r, 0)
                 if link.name in ports]  # fmt: skip
-        return min(some, default=1500) if device.kind == "bridge" else 1500
+        return min(some, default=1500)
 
     def _link(
         self, name: str, number: int, kind: str, sort: int, up: bool, mtu: int, mac: str,
