@@ -557,8 +557,9 @@ def capture(
     they are numbered: lab.pcapng becomes lab-00001.pcapng. See docs/capture.md.
     """
     from netlab.cli import capture as work
+    from netlab.cli.selection import Options
 
-    options = work.Options(
+    options = Options(
         write, count or 0, duration, rotate_size, rotate_time, files or 0, snaplen or 0, buffer,
         numeric, json,
     )  # fmt: skip

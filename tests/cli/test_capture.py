@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from netlab.cli import capture
-from netlab.cli.capture import _numbered, _places, link_local
+from netlab.cli import selection
+from netlab.cli.capture import _numbered
+from netlab.cli.listening import link_local
+from netlab.cli.selection import places
 from netlab.errors import LabNotFound
 from netlab.trace.terrain import Spot, Terrain
 from tests.live.world import netlab
@@ -37,7 +39,7 @@ def test_options_that_make_no_sense_are_told(words: str) -> None:
 
 
 def test_a_terminal_is_spared_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capture.os, "isatty", lambda file: True)
+    monkeypatch.setattr(selection.os, "isatty", lambda file: True)
     said = netlab("capture", "nosuchlab", "-w", "-")
     assert (said.code, said.err) == (
         2, "a terminal cannot show a pcapng file\n  … -w - | wireshark -k -i -\n")  # fmt: skip
@@ -49,23 +51,23 @@ def spots(*names: str) -> Terrain:
 
 def test_places_come_first_and_the_filter_behind_them() -> None:
     lab = spots("gw", "web", "tcp")
-    assert _places(lab, [], sure=False) == (None, [])
-    assert _places(lab, ["gw:a", "web", "gw:b"], sure=False) == (
+    assert places(lab, [], sure=False) == (None, [])
+    assert places(lab, ["gw:a", "web", "gw:b"], sure=False) == (
         {"gw": frozenset("ab"), "web": None}, [])  # fmt: skip
-    assert _places(lab, ["gw:a", "gw"], sure=False) == ({"gw": None}, [])
-    assert _places(lab, ["gw", "gw:a"], sure=False) == ({"gw": None}, [])
-    assert _places(lab, ["udp", "port", "53"], sure=False) == (None, ["udp", "port", "53"])
-    assert _places(lab, ["gw", "(udp", "or", "web)"], sure=False) == (
+    assert places(lab, ["gw:a", "gw"], sure=False) == ({"gw": None}, [])
+    assert places(lab, ["gw", "gw:a"], sure=False) == ({"gw": None}, [])
+    assert places(lab, ["udp", "port", "53"], sure=False) == (None, ["udp", "port", "53"])
+    assert places(lab, ["gw", "(udp", "or", "web)"], sure=False) == (
         {"gw": None}, ["(udp", "or", "web)"])  # fmt: skip
     # a node is a node, whatever else its name means
-    assert _places(lab, ["tcp", "udp"], sure=False) == ({"tcp": None}, ["udp"])
-    assert _places(lab, ["10.0.0.1"], sure=False) == (None, ["10.0.0.1"])
+    assert places(lab, ["tcp", "udp"], sure=False) == ({"tcp": None}, ["udp"])
+    assert places(lab, ["10.0.0.1"], sure=False) == (None, ["10.0.0.1"])
 
 
 @pytest.mark.parametrize("words, sure", [(["gw", "udp"], True), (["gww", "udp"], False)])
 def test_what_is_no_place_where_one_has_to_be_is_told(words: list[str], sure: bool) -> None:
     with pytest.raises(LabNotFound) as failure:
-        _places(spots("gw", "web"), words, sure=sure)
+        places(spots("gw", "web"), words, sure=sure)
     unknown = next(word for word in words if word != "gw")
     guess = "; did you mean 'gw'?" if unknown == "gww" else ""
     assert str(failure.value) == f"lab lab has no node {unknown}{guess}"
