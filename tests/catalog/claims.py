@@ -223,7 +223,8 @@ def _sent(lab: Lab, size: int) -> int:
 def vxlan_overlay(lab: Lab) -> None:
     """g1 ── host1 ── fabric ── host2 ── g2"""
     with lab.watched("fabric", "a", "udp port 4789") as seen:
-        assert lab.pings("g1", "g2", "-M", "do", "-s", "1422")
+        # a bridge's port forwards as soon as the kernel has seen that it has a carrier
+        eventually(lambda: lab.pings("g1", "g2", "-M", "do", "-s", "1422"))
         assert eventually(lambda: seen("vni 100"))
         assert eventually(lambda: seen("length 1514"))
     fdb = ["bridge", "-n", lab.ns("host1"), "-json", "fdb", "show", "dev", "vx100"]
@@ -251,7 +252,8 @@ def _told(lab: Lab, node: str) -> dict[str, Any]:
 
 def dhcp_dns(lab: Lab) -> None:
     """gw, alice and bob at lan"""
-    leased = {node: _addresses(lab, node, "inet") for node in ("alice", "bob")}
+    # udhcpc says what it has before its script sets it
+    leased = {n: eventually(lambda n=n: _addresses(lab, n, "inet")) for n in ("alice", "bob")}
     assert all(one[0].startswith("192.168.1.1") and len(one) == 1 for one in leased.values())
     (ping,) = lab.told_commands()[:1]
     said = inside(lab.name, ping[2], *ping[4:], "-c1", "-n")
@@ -260,7 +262,8 @@ def dhcp_dns(lab: Lab) -> None:
     told = done("logs", lab.name, "gw/dnsmasq")
     assert all(f"DHCPACK(lan) {leased[n][0]} {lab.mac(n, 'eth0')} {n}" in told for n in leased)
     done("stop", lab.name, "alice")
-    assert f"DHCPRELEASE(lan) {leased['alice'][0]}" in done("logs", lab.name, "gw")
+    released = f"DHCPRELEASE(lan) {leased['alice'][0]}"
+    eventually(lambda: released in done("logs", lab.name, "gw"))
     assert _addresses(lab, "alice", "inet") == []
 
 

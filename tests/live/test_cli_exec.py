@@ -115,7 +115,8 @@ def test_a_terminal_stays_a_terminal(up: str) -> None:
 
 def test_control_c_is_the_programs(up: str) -> None:
     waits = "trap 'exit 9' INT; echo ready; read x"
-    said = on_a_terminal("exec", up, "alice", "--", "sh", "-c", waits, send=b"\x03", after=b"ready")
+    words = ("exec", up, "alice", "--", "sh", "-c", waits)
+    said = on_a_terminal(*words, send=b"\x03", after=b"ready\r\n")  # shown in two pieces
     assert said == Said(9, "ready\n^C", "")
 
 

@@ -17,7 +17,7 @@ from netlab.kernel.netlink import NetlinkKernel
 from netlab.kernel.values import NextHop, VethEnd
 from netlab.kernel.wire import SEND_LIMIT
 from tests.live.kernel import MAC, Lab, fresh_lab
-from tests.live.world import ip
+from tests.live.world import eventually, ip
 
 __all__ = ["fresh_lab"]
 
@@ -87,7 +87,8 @@ def test_after_a_refusal_the_queues_are_empty_and_the_kernel_goes_on(lab: Lab) -
     lab.kernel.set_master(lab.a, "eth0", "br0")
     lab.kernel.flush()
     (eth0,) = ip(lab.a, "link", "show", "dev", "eth0")
-    assert (eth0["master"], eth0["operstate"]) == ("br0", "UP")
+    assert eth0["master"] == "br0"
+    eventually(lambda: ip(lab.a, "link", "show", "dev", "eth0")[0]["operstate"] == "UP")
 
 
 def test_a_device_that_somebody_deleted_is_missing_by_name_and_may_be_made_again(lab: Lab) -> None:

@@ -110,7 +110,8 @@ def test_the_script_builds_the_lab_and_takes_it_down(script: Path) -> None:
     assert (up.returncode, up.stdout, up.stderr) == (0, "", "")
 
     eth0, lo = ask(H1, "link", "show", "eth0")[0], ask(H1, "link", "show", "lo")[0]
-    assert (eth0["address"], eth0["mtu"], eth0["operstate"]) == ("02:00:00:00:00:01", 1400, "UP")
+    assert (eth0["address"], eth0["mtu"]) == ("02:00:00:00:00:01", 1400)
+    eventually(lambda: ask(H1, "link", "show", "eth0")[0]["operstate"] == "UP")
     assert "UP" in lo["flags"]
     bridge = ask(SW, "link", "show", "br0")[0]["linkinfo"]["info_data"]
     assert [bridge[k] for k in ("forward_delay", "ageing_time", "stp_state")] == [400, 10000, 1]

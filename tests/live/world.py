@@ -129,7 +129,7 @@ def _processes(prefix: str) -> list[str]:
     return found
 
 
-def eventually(holds: Callable[[], object], seconds: float = 5.0) -> Any:
+def eventually(holds: Callable[[], object], seconds: float = 20.0) -> Any:
     """What ``holds`` answers as soon as that is true; fails when it never is."""
     import time
 
