@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 from netlab.render.words import count
 from netlab.trace import model as m
+from netlab.trace import moments
 from netlab.trace.headers import parse
 from netlab.trace.sighting import Sighting
 
@@ -199,17 +200,26 @@ def _hook(step: Any, detail: Detail) -> Iterator[Line]:
     layer = {"bridge": "bridge ", "netdev": ""}.get(step.layer, "")
     device = f" {step.device}" if step.layer == "netdev" else ""
     bridged = "  (a bridged frame)" if step.bridged else ""
+    all_of_it = detail == "all"
+    spent = f"  ({step.took:.1f} µs)" if all_of_it and step.took is not None else ""
+    right = _at(step.time) if all_of_it else ""
     if not step.chains:
-        yield _row("hook", f"{layer}{step.hook}: no rules{bridged}")
-    for chain in step.chains:
-        yield from _chain(f"{layer}{step.hook}{device}", chain, bridged, detail)
+        yield _row("hook", f"{layer}{step.hook}: no rules{bridged}{spent}", right)
+    for place, chain in enumerate(step.chains):
+        more, at = ("", "") if place else (spent, right)
+        yield _chain_head(f"{layer}{step.hook}{device}", chain, bridged, more, at)
+        yield from _chain_rules(chain, detail)
 
 
-def _chain(hook: str, chain: m.Chain, bridged: str, detail: Detail) -> Iterator[Line]:
+def _chain_head(hook: str, chain: m.Chain, bridged: str, more: str, right: str) -> Line:
     name = f"{chain.family} {chain.table} {chain.name}"
     ending = f"policy {chain.verdict}" if chain.by_policy else chain.verdict
     style = "red" if chain.verdict == "drop" else ""
-    yield _row(hook, f"{name}{bridged}" + (f"  {ending}" if ending else ""))[0], style
+    text = f"{name}{bridged}" + (f"  {ending}" if ending else "") + more
+    return _row(hook, text, right)[0], style
+
+
+def _chain_rules(chain: m.Chain, detail: Detail) -> Iterator[Line]:
     skipped = _few(chain.rules) if detail != "all" else 0
     if skipped:
         yield f"{'':<{WIDTH}}   … {skipped} rules that did not match", "dim"
@@ -236,7 +246,8 @@ def _conntrack(step: Any, detail: Detail) -> Iterator[Line]:
     status = f"  ({', '.join(step.status)})" if step.status else ""
     tuples = f"  {step.original}, answers {step.reply}" if step.original else ""
     number = f"  #{step.id}" if detail == "all" and step.id else ""
-    yield _row("conntrack", f"{step.state}{more}{status}{tuples}{number}")
+    right = _at(step.time) if detail == "all" else ""
+    yield _row("conntrack", f"{step.state}{more}{status}{tuples}{number}", right)
 
 
 def _nat(step: Any, detail: Detail) -> Iterator[Line]:
@@ -272,15 +283,17 @@ def _route(step: Any, detail: Detail) -> Iterator[Line]:
     table = f"  (table {step.table})" if step.table not in ("main", "local") else ""
     rule = f"  by the rule “{step.rule}”" if step.rule else ""
     mtu = f"  mtu {step.mtu} was learned" if step.mtu else ""
-    target = f"{step.destination} → {kind}{step.prefix}"
+    target = f"{step.destination} → {kind}{step.prefix}".rstrip()
     if step.type == "local":
         target = step.destination
-    yield _row("route", f"{target}{way}{device}{table}{rule}{mtu}", short(step.place))
+    right = short(step.place) or (_at(step.time) if detail == "all" else "")
+    yield _row("route", f"{target}{way}{device}{table}{rule}{mtu}", right)
 
 
 def _neighbour(step: Any, detail: Detail) -> Iterator[Line]:
     mac = f" is {step.mac}" if step.mac else ""
-    yield _row("neighbour", f"{step.address}{mac}  ({step.state})")
+    right = _at(step.time) if detail == "all" else ""
+    yield _row("neighbour", f"{step.address}{mac}  ({step.state})", right)
 
 
 def _switched(step: Any, detail: Detail) -> Iterator[Line]:
@@ -316,6 +329,11 @@ def _dropped(step: Any, detail: Detail) -> Iterator[Line]:
     yield _row("✗", text, _at(step.time))[0], "red"
 
 
+def _moment(step: Any, detail: Detail) -> Iterator[Line]:
+    if detail == "all":
+        yield _row("·", step.words, _at(step.time))[0], "dim"
+
+
 def _note(step: Any, detail: Detail) -> Iterator[Line]:
     yield _row("note", step.words)[0], "yellow"
 
@@ -323,7 +341,7 @@ def _note(step: Any, detail: Detail) -> Iterator[Line]:
 _STEPS: Mapping[str, Callable[[Any, Detail], Iterator[Line]]] = {
     "socket": _socket, "rx": _rx, "tx": _tx, "hook": _hook, "conntrack": _conntrack, "nat": _nat,
     "route": _route, "neighbour": _neighbour, "switched": _switched, "tunnelled": _tunnelled,
-    "made": _made, "dropped": _dropped, "note": _note,
+    "made": _made, "dropped": _dropped, "moment": _moment, "note": _note,
 }  # fmt: skip
 
 
@@ -372,7 +390,8 @@ def events(seen: Sequence[Sighting]) -> Iterator[Line]:
     zero = frames[0].time if frames else 0
     for s in frames:
         headers = parse(s.network, link=s.link)
-        words = _packet(headers.innermost.packet) if headers else ""
+        words = " ".join(p for p in (s.hook, s.stage, moments.words(s)) if p)
+        words = words or (_packet(headers.innermost.packet) if headers else _looked_up(s))
         yield f"{s.node:<10} {s.point} {s.device:<10} {words}\t{(s.time - zero) / 1000:.1f} µs", ""
     for s in seen:
         if s.table:
@@ -384,6 +403,11 @@ def events(seen: Sequence[Sighting]) -> Iterator[Line]:
     for s in seen:
         if s.count:
             yield f"{s.node:<10} {s.name} +{s.count}", "dim"
+
+
+def _looked_up(seen: Sighting) -> str:
+    ends = f"{seen.source} → {seen.address}" if seen.source else seen.address
+    return " ".join(part for part in (ends, seen.via, seen.mac, seen.state, seen.name) if part)
 
 
 def _why(trace: m.Trace) -> Iterator[Line]:

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, cast
 
+from netlab.trace import moments
 from netlab.trace.facts import Ask, ChainFact, Facts
 from netlab.trace.follow import FRAMES, TIMED, Seen, Visit, bursts
+from netlab.trace.heard import Heard, took
 from netlab.trace.model import (
     Chain,
     Change,
@@ -15,12 +17,14 @@ from netlab.trace.model import (
     Dropped,
     Hook,
     Hooks,
+    Moment,
     Nat,
-    Neighbour,
+    Note,
     Packet,
     Route,
     Rule,
     Rx,
+    Socket,
     Step,
     Switched,
     Tunnelled,
@@ -53,6 +57,10 @@ class _Open:
     at: int = 0
     """How many steps there were before it."""
     chains: list[Chain] = field(default_factory=list)
+    time: float | None = None
+    took: float | None = None
+    by_kernel: bool = False
+    """Whether only a program at the hook tells of it, and no chain."""
 
 
 class Builder:
@@ -89,6 +97,14 @@ class Builder:
         self.dropped: tuple[Chain, Rule | None] | None = None
         self.freed: Dropped | None = None
         """What the kernel itself said of its end."""
+        self.delivered: Socket | None = None
+        """Who got it, as the kernel said."""
+        self._heard = Heard(self._time)
+        self._has_rules = any(s.sighting.table for s in visit.seen)
+        self._unnumbered: Conntrack | None = None
+        """What connection tracking said, as long as its number is not known."""
+        self._tracked_at: float | None = None
+        """When connection tracking was seen to be done."""
         self.stage = ""
         """How far it came: ``rx``, ``prerouting``, ``bridge forward``, ``egress``, ``tx`` …"""
         self.inside = ""
@@ -109,7 +125,9 @@ class Builder:
 
     def build(self) -> list[Step]:
         for item in _items(self._visit.seen):
-            if isinstance(item, Seen):
+            if isinstance(item, Seen) and item.is_between:
+                self._moment(item)
+            elif isinstance(item, Seen):
                 self._frame(item)
             else:
                 self._burst(item)
@@ -140,6 +158,43 @@ class Builder:
         self._mac = packet.destination_mac if packet else ""
         self.stage, self.device = sighting.point, sighting.device
 
+    def _moment(self, seen: Seen) -> None:
+        sighting = seen.sighting
+        if sighting.point == "hook" and not seen.is_piece:
+            self._at_hook(seen)
+            return
+        self._heard.hear(sighting)
+        if sighting.point in moments.DELIVERED:
+            words = moments.delivered(sighting, self.delivered)
+            self.delivered = Socket(words, time=self._time(sighting.time))
+        words = moments.words(sighting)
+        if words:
+            time = self._time(sighting.time)
+            step = Moment(sighting.point, words, time, sighting.cpu, sighting.buffer)
+            self.steps.append(step)
+
+    def _at_hook(self, seen: Seen) -> None:
+        sighting, time = seen.sighting, self._time(seen.sighting.time)
+        if sighting.stage == "first":
+            if not any(o.hook == seen.hook and o.layer == "ip" for o in self._open):
+                self._enter(seen, "ip")
+                self._open[-1].by_kernel = True
+            self._open[-1].time = time
+            return
+        if sighting.stage == "tracked":
+            self._tracked_at = time
+        if sighting.stage == "tracked" and seen.packet is not None:
+            self._track(sighting, seen.packet)
+        if not self._has_rules:
+            self._noticed(seen, "ip")
+        elif sighting.stage == "last":
+            self._rewritten(seen)
+        here = next((o for o in self._open if o.hook == seen.hook and o.layer == "ip"), None)
+        if sighting.stage == "last" and here is not None:
+            here.took = took(here.time, time)
+            if here.by_kernel:
+                self._leave(seen.hook, "ip")
+
     def _burst(self, messages: Sequence[Seen]) -> None:
         first = messages[0]
         layer = LAYERS.get(first.sighting.family)
@@ -167,9 +222,9 @@ class Builder:
         if layer == "ip" and hook == "output":
             self._bridging = False
             self._wrapped(first)
-            self._decide(first.outer, "")
+            self._decide(first.outer, "", sighting.to_device)
         elif layer == "ip" and not self._bridging and hook in ("input", "forward"):
-            self._decide(first.outer, self._in)
+            self._decide(first.outer, self._in, sighting.to_device)
         if layer == "bridge" and hook == "input":
             self._bridging = False
         if layer == "netdev":
@@ -200,7 +255,7 @@ class Builder:
         """In the order in which they were entered; of bridges and devices only what has chains."""
         step = Hook(
             cast(Hooks, hook.hook), hook.layer, tuple(hook.chains), hook.device, hook.bridged,
-            hook.packet,
+            hook.packet, hook.time, hook.took,
         )  # fmt: skip
         if hook.chains or (hook.layer == "ip" and not hook.bridged):
             self.steps.insert(hook.at, step)
@@ -255,16 +310,35 @@ class Builder:
         if packet is None:
             return
         sighting = first.sighting
+        self._track(sighting, packet)
+        self._rewritten(first)
+
+    def _track(self, sighting: Sighting, packet: Packet) -> None:
+        """The kernel tells the state as soon as there is one, nftables knows the number as well."""
         state = (sighting.ct_state, sighting.ct_direction, sighting.ct_id)
-        if sighting.ct_state and state != self._conntrack:
-            self._conntrack = state
-            self.steps.append(self._tracked(sighting, packet))
-        before = self.packet
+        if not sighting.ct_state or state == self._conntrack:
+            return
+        before, self._conntrack = self._conntrack, state
+        if not sighting.ct_id and before[:2] == state[:2]:
+            self._conntrack = before
+            return
+        step = self._tracked(sighting, packet)
+        place = next((n for n, s in enumerate(self.steps) if s == self._unnumbered), -1)
+        if place >= 0 and before == (*state[:2], 0):
+            self.steps[place] = step
+        else:
+            self.steps.append(step)
+        self._unnumbered = None if sighting.ct_id else step
+
+    def _rewritten(self, seen: Seen) -> None:
+        before, packet = self.packet, seen.packet
+        if packet is None:
+            return
         if before is not None and before.within == packet.within:
             changes = tuple(changed(before, packet))
             if changes:
                 self._translated(changes)
-        self.packet, self._outer = packet, first.outer
+        self.packet, self._outer = packet, seen.outer
 
     def _tracked(self, sighting: Sighting, packet: Packet) -> Conntrack:
         flows = {flow_words(p) for p in (self.packet, packet) if p is not None}
@@ -275,8 +349,9 @@ class Builder:
             sighting.ct_direction,
             sighting.ct_id,
             tuple(word for bit, word in STATUS if sighting.ct_status & bit),
-            known.original if known else "",
-            known.reply if known else "",
+            known.original if known else sighting.original,
+            known.reply if known else sighting.reply,
+            self._tracked_at,
         )
 
     def _translated(self, changes: tuple[Change, ...]) -> None:
@@ -350,12 +425,13 @@ class Builder:
             return
         address = route.via or route.destination
         known = self._facts.neighbour(address, device)
-        if known is not None:
-            self.steps.append(Neighbour(address, device, known.mac, known.state))
+        found = self._heard.neighbour(address, device, known)
+        if found is not None:
+            self.steps.append(found)
 
     # decisions
 
-    def _decide(self, packet: Packet | None, device: str) -> None:
+    def _decide(self, packet: Packet | None, device: str, out: str = "") -> None:
         if packet is None or device == "lo":  # what came back by lo has its route still
             return
         if device and self._terrain.bridge_of(self._visit.node, device):
@@ -365,9 +441,12 @@ class Builder:
             packet.source_port, packet.destination_port,
         )  # fmt: skip
         self.asks.append(ask)
-        self._pending = self.route = self._facts.route(ask)
-        if self.route is not None:
-            self.steps.append(self.route)
+        route, otherwise = self._heard.decided(self._facts.route(ask), packet.destination, out)
+        self._pending = self.route = route
+        if route is not None:
+            self.steps.append(route)
+        if otherwise:
+            self.steps.append(Note(otherwise))
 
     def _ended(self) -> None:
         """What was to be decided next, where nothing more was seen."""
@@ -405,7 +484,7 @@ def _items(seen: Sequence[Seen]) -> Iterator[Seen | list[Seen]]:
     """Frames, and between them the bursts of chains."""
     told: list[Seen] = []
     for one in seen:
-        if one.sighting.point in TIMED:
+        if one.sighting.point in TIMED or one.is_between:
             yield from (b.messages for b in bursts(told))
             told = []
             yield one

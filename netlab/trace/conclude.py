@@ -143,7 +143,7 @@ class _Scene:
         last, packet = told.last, told.trail.visits[-1].packet
         if packet is None or last.packet_within:
             return False
-        if not self._record.watched("nft-trace"):
+        if not self._record.sees_hooks:
             return last.stage == "rx" and bool(self._facts(told.node).holds(last.destination))
         return last.stage == "input" and not last.inside
 
@@ -187,7 +187,7 @@ class _Scene:
             error_lost=error.node if error and not self._has_arrived(error) else "",
             answered=reply is not None,
             forward_way=forward.nodes if forward else (),
-            hooks_seen=self._record.watched("nft-trace"),
+            hooks_seen=self._record.sees_hooks,
             arrived=self._has_arrived(told),
             reset=bool(reply and reply.first_packet and "R" in reply.first_packet.flags),
             freed=last.freed,
@@ -221,6 +221,8 @@ class _Scene:
         probe = self._probe
         if told.trail.way == "reply":
             return Socket("the sender's socket", probe.result)
+        if told.last.delivered is not None:
+            return told.last.delivered
         packet = told.last.packet
         if probe.protocol == "icmp" or packet is None:
             return Socket("taken in by the node itself")

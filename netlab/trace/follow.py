@@ -3,7 +3,7 @@
 A *visit* is one coming of a packet to one node; a *trail* the visits of one packet in their order.
 Frames (``taps``) have times, what nftables tells has only an order within its node: the two meet at
 the devices, where a frame that came in stands before its ingress hook, and one that left behind its
-egress hook.
+egress hook. What the kernel tells (``bpf``) is put between them by its times, see ``moments``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from netlab.firewall.held import OF_TRACES
+from netlab.trace import moments
 from netlab.trace.cookie import Way, table_name, way_of
 from netlab.trace.headers import ERRORS, NAMES, Headers, parse
 from netlab.trace.model import Packet, Probe
@@ -42,14 +43,24 @@ class Seen:
         return self.headers.packet if self.headers else None
 
     @property
+    def is_piece(self) -> bool:
+        """A later fragment, which goes the way of the first one."""
+        return self.sighting.known == "fragment"
+
+    @property
+    def is_between(self) -> bool:
+        """Something that happened to the packet between two frames, as the kernel told it."""
+        return self.is_piece or moments.is_moment(self.sighting)
+
+    @property
     def is_own(self) -> bool:
         """Told by a chain of the trace itself."""
         return self.sighting.table.startswith(OF_TRACES)
 
     @property
     def hook(self) -> str:
-        """Of an own chain."""
-        return self.sighting.chain.partition("_")[0] if self.is_own else ""
+        """Of an own chain, or where a program of the trace stands."""
+        return self.sighting.chain.partition("_")[0] if self.is_own else self.sighting.hook
 
     @property
     def is_first(self) -> bool:
@@ -109,15 +120,28 @@ def follow(sightings: Iterable[Sighting], probe: Probe, terrain: Terrain) -> lis
 
 def attribute(sightings: Iterable[Sighting], probe: Probe) -> list[Seen]:
     """Each with its way; those of other packets are gone."""
-    found = list(sightings)
-    frames = [_frame(s, probe) for s in found if s.point in TIMED]
+    found = _once(sightings)
+    kernel = [Seen(*known) for known in moments.attributed(found, probe)]
+    frames: list[Seen | None] = [
+        _frame(s, probe) for s in found if s.point in TIMED and s.by != moments.BACKEND
+    ]
+    frames += [seen for seen in kernel if not seen.is_between]
     known = {}
     for frame in frames:
         if frame is not None and frame.headers is not None and frame.sighting.point in FRAMES:
             known[frame.sighting.node, _key(frame.headers.packet)] = frame
     hidden: Mapping[tuple[str, tuple[object, ...]], Seen] = known
     told = list(_told([s for s in found if s.table], probe, hidden))
-    return [f for f in frames if f is not None] + told
+    between = [seen for seen in kernel if seen.is_between]
+    return [f for f in frames if f is not None] + told + between
+
+
+def _once(sightings: Iterable[Sighting]) -> list[Sighting]:
+    """A frame that two saw is told by who saw all of it."""
+    found = list(sightings)
+    if not any(s.by == "taps" for s in found):
+        return found
+    return [s for s in found if s.by != moments.BACKEND or s.point not in FRAMES]
 
 
 def _frame(sighting: Sighting, probe: Probe) -> Seen | None:
@@ -207,31 +231,34 @@ def _visits(node: str, seen: Sequence[Seen], terrain: Terrain) -> Iterator[Visit
     current: list[Seen] = []
     for one in ordered:
         if current and _begins_anew(one, current, node, terrain):
-            yield _visit(node, current, terrain)
+            if any(one.headers for one in current):
+                yield _visit(node, current, terrain)
             current = []
         current.append(one)
-    if current:
+    if any(one.headers for one in current):
         yield _visit(node, current, terrain)
 
 
 def _merged(seen: Sequence[Seen]) -> list[Seen]:
     """Frames in the order of their times, each at the hook of its device."""
     frames = sorted(
-        (s for s in seen if s.sighting.point in TIMED), key=lambda s: s.sighting.time
+        (s for s in seen if s.sighting.point in TIMED and not s.is_between),
+        key=lambda s: s.sighting.time,
     )
-    merged: list[Seen] = []
+    merged: list[Sequence[Seen]] = []
     waiting = list(frames)
-    told = bursts([s for s in seen if s.sighting.point not in TIMED])
+    between = [s for s in seen if s.is_between]
+    told = bursts([s for s in seen if s.sighting.table])
     has_ingress = any(burst.first.hook == "ingress" for burst in told)
     for burst in told:
         first = burst.first
         bare = first.sighting.device == "lo" or not has_ingress
         if first.hook == "ingress" or (first.hook == "prerouting" and first.is_first and bare):
-            merged += _up_to(waiting, "rx", first.sighting.device)
-        merged += burst.messages
+            merged += [[frame] for frame in _up_to(waiting, "rx", first.sighting.device)]
+        merged.append(burst.messages)
         if first.is_own and first.hook == "egress":
-            merged += _up_to(waiting, "tx", first.sighting.to_device)
-    return merged + waiting
+            merged += [[frame] for frame in _up_to(waiting, "tx", first.sighting.to_device)]
+    return moments.placed([*merged, *([frame] for frame in waiting)], between)
 
 
 def _up_to(waiting: list[Seen], point: str, device: str) -> list[Seen]:
@@ -246,13 +273,18 @@ def _up_to(waiting: list[Seen], point: str, device: str) -> list[Seen]:
 
 def _begins_anew(one: Seen, current: Sequence[Seen], node: str, terrain: Terrain) -> bool:
     """Whether the packet comes to the node again: over a link, or sent a second time."""
-    if one.sighting.point == "rx":
-        return terrain.peer(node, one.sighting.device) != ("", "")
+    if one.is_piece:
+        return False
+    if one.sighting.point == "rx" or one.sighting.point in moments.ARRIVALS:
+        return not _arrives(one, current) and terrain.peer(node, one.sighting.device) != ("", "")
+    if one.is_between:
+        return _sent_again(one, current)
     if one.is_own and one.headers and one.is_first:
         device = one.sighting.device
         if one.hook == "ingress" and terrain.peer(node, device) != ("", ""):
-            last = current[-1].sighting
-            return (last.point, last.device) != ("rx", device)
+            told = [s for s in current if not s.is_between]
+            last = told[-1].sighting if told else None
+            return last is not None and (last.point, last.device) != ("rx", device)
         if one.hook == "output" and one.sighting.family == "inet":
             return any(
                 s.hook == "output" and s.is_first and s.sighting.family == "inet"
@@ -260,6 +292,26 @@ def _begins_anew(one: Seen, current: Sequence[Seen], node: str, terrain: Terrain
                 for s in current
             )  # fmt: skip
     return False
+
+
+def _arrives(one: Seen, current: Sequence[Seen]) -> bool:
+    """Whether it is just coming by that device; of that more than one may tell."""
+    frames = [s.sighting for s in current if s.sighting.point in FRAMES and not s.is_piece]
+    if not frames:
+        return all(s.sighting.point in moments.ARRIVALS for s in current)
+    is_rx = one.sighting.point == "rx"
+    return not is_rx and (frames[-1].point, frames[-1].device) == ("rx", one.sighting.device)
+
+
+def _sent_again(one: Seen, current: Sequence[Seen]) -> bool:
+    """Whether what passes the first hook has passed it already."""
+    if (one.sighting.hook, one.sighting.stage) != ("output", "first") or one.outer is None:
+        return False
+    return any(
+        (s.sighting.hook, s.sighting.stage) == ("output", "first")
+        and s.outer and _flow(s.outer) == _flow(one.outer)
+        for s in current
+    )  # fmt: skip
 
 
 def _flow(packet: Packet) -> tuple[object, ...]:
@@ -373,5 +425,5 @@ def _worth(way: Sequence[Visit], probe: Probe) -> tuple[bool, bool, int]:
     """To be taken in is worth more than to be let fall, a long way more than a short one."""
     last = way[-1]
     goal = probe.target if last.way == "forward" else probe.sender
-    taken = any(s.hook == "input" and s.sighting.family == "inet" for s in last.seen)
+    taken = any(s.hook == "input" and s.sighting.family != "bridge" for s in last.seen)
     return taken, last.node == goal, len(way)

@@ -242,6 +242,8 @@ class Hook:
     """As it came to the hook."""
     time: float | None = None
     """Microseconds since the first sighting."""
+    took: float | None = None
+    """Microseconds that it was in it; None for a hook that it did not leave, or nobody timed."""
     kind: Literal["hook"] = "hook"
 
 
@@ -262,6 +264,8 @@ class Conntrack:
     """The connection's first direction, ``10.1.0.2:50106 → 203.0.113.1:8080``."""
     reply: str = ""
     """The other one, as it is expected."""
+    time: float | None = None
+    """Microseconds since the first sighting, at the moment behind it."""
     kind: Literal["conntrack"] = "conntrack"
 
 
@@ -316,6 +320,9 @@ class Route:
     """The policy rule that chose the table, in ip-rule(8)'s words, where it is not a usual one."""
     place: str = ""
     """The line that asked for the route."""
+    time: float | None = None
+    """When the kernel was seen to decide so, microseconds since the first sighting; None for what
+    it was asked for afterwards."""
     kind: Literal["route"] = "route"
 
 
@@ -330,6 +337,9 @@ class Neighbour:
     mac: str = ""
     state: str = ""
     """``reachable``, ``stale``, ``delay``, ``probe``, ``incomplete``, ``failed``, ``permanent``."""
+    time: float | None = None
+    """When the kernel was seen to look, microseconds since the first sighting; None for what it was
+    asked for afterwards."""
     kind: Literal["neighbour"] = "neighbour"
 
 
@@ -395,6 +405,23 @@ class Dropped:
 
 
 @dataclass(frozen=True)
+class Moment:
+    """What else the kernel did with it there, as it told while it did."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = DESCRIBED
+
+    what: str
+    """``backlog``, ``enqueued``, ``polled``, ``learned``, ``state`` …: by ``trace.tracepoints``."""
+    words: str
+    time: float | None = None
+    """Microseconds since the first sighting."""
+    cpu: int = 0
+    buffer: int = 0
+    """Which of the packet's buffers it was in, counted as they were met; 0 for none."""
+    kind: Literal["moment"] = "moment"
+
+
+@dataclass(frozen=True)
 class Note:
     """What else is to be said at this point, as that something could not be seen."""
 
@@ -417,6 +444,7 @@ Step: TypeAlias = (
     | Tunnelled
     | Made
     | Dropped
+    | Moment
     | Note
 )
 

@@ -27,6 +27,11 @@ class Record:
     def watched(self, backend: str) -> bool:
         return (backend, "") in self.backends
 
+    @property
+    def sees_hooks(self) -> bool:
+        """Whether somebody stood at the hooks: nftables' trace, or programs of ``bpf``."""
+        return self.watched("nft-trace") or any(s.hook for s in self.sightings)
+
 
 def as_json(record: Record) -> dict[str, Any]:
     data: dict[str, Any] = model.as_json(record)

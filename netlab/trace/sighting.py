@@ -14,7 +14,8 @@ class Sighting:
     by: str
     """The backend."""
     point: str
-    """``rx``, ``tx`` of a device; ``rule``, ``policy``, ``return`` of a chain; ``count``, …"""
+    """``rx``, ``tx`` of a device; ``rule``, ``policy``, ``return`` of a chain; ``count``, …; for
+    what the kernel itself tells see ``tracepoints``."""
     device: str = ""
     """Where it came, or was on; of a chain, the incoming one."""
     to_device: str = ""
@@ -51,7 +52,29 @@ class Sighting:
     """Of a ``connection``: its first direction, ``10.1.0.2:50106 → 203.0.113.1:8080``."""
     reply: str = ""
     count: int = 0
-    """By how much it grew."""
+    """By how much it grew; of a queue, how many are in it; of what is read or lies there, bytes."""
+    # what the kernel itself tells of (``bpf``)
+    buffer: int = 0
+    """Which of the probe's buffers (``struct sk_buff``) it was in, counted as they are met."""
+    source_buffer: int = 0
+    """That whose bytes it shares or has in it: of a copy, a tunnel, a program that sends it on."""
+    known: str = ""
+    """By what it is known, if not by its bytes: ``buffer``, ``fragment``, ``program``."""
+    cpu: int = 0
+    hook: str = ""
+    stage: str = ""
+    """Of a hook: ``first``, ``tracked`` (by connection tracking), ``last``."""
+    address: str = ""
+    """That is looked for: a route's destination, a neighbour; of a socket its own, with a port."""
+    source: str = ""
+    via: str = ""
+    mac: str = ""
+    state: str = ""
+    """Of a neighbour, of a socket."""
+    error: int = 0
+    """An errno, as the kernel has it: not below 0."""
+    pid: int = 0
+    program: str = ""
 
 
 def as_json(sighting: Sighting) -> dict[str, Any]:

@@ -174,6 +174,11 @@ def _dropped(step: m.Dropped, hop: m.Hop) -> Iterator[str]:
         yield f"kfree_skb() gave {step.reason} as the reason: {reasons.of(step.reason).words}."
 
 
+def _moment(step: m.Moment, hop: m.Hop) -> Iterator[str]:
+    """Told beside the step that it belongs to."""
+    yield from ()
+
+
 def _note(step: m.Note, hop: m.Hop) -> Iterator[str]:
     return iter(())
 
@@ -181,5 +186,5 @@ def _note(step: m.Note, hop: m.Hop) -> Iterator[str]:
 _LESSONS: Mapping[str, Callable[[Any, m.Hop], Iterator[str]]] = {
     "socket": _socket, "rx": _rx, "tx": _tx, "hook": _hook, "conntrack": _conntrack, "nat": _nat,
     "route": _route, "neighbour": _neighbour, "switched": _switched, "tunnelled": _tunnelled,
-    "made": _made, "dropped": _dropped, "note": _note,
+    "made": _made, "dropped": _dropped, "moment": _moment, "note": _note,
 }  # fmt: skip

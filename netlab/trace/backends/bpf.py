@@ -1,62 +1,46 @@
-"""BPF programs at the kernel's own tracepoints: where a packet was freed, by what, and why.
+"""BPF programs at the kernel's own tracepoints and at netfilter's hooks: what it does, as it does.
 
-Between two hooks nothing else is seen of a packet. The kernel gives a reason for every packet that
-it lets fall (include/net/dropreason-core.h, Linux 5.17), and says what it answers with.
+Nothing else is seen of a packet between two devices. The kernel gives a reason for every packet
+that it lets fall (include/net/dropreason-core.h, Linux 5.17), says how it decides and who reads.
+Three programs stand at each hook of each node: where a packet enters, behind connection tracking
+where there is any, and where it leaves (bpf_nf_link_attach, Linux 6.4). They are loaded once.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
 
+from netlab.kernel.visits import Visits
 from netlab.trace.backends.base import Backend, CannotWatch, Scene
 from netlab.trace.bpf import session as sessions
 from netlab.trace.bpf.btf import NoSuchType
 from netlab.trace.bpf.calls import BpfRefused
-from netlab.trace.bpf.events import Event, Field, Head, Layout
 from netlab.trace.bpf.session import Session
 from netlab.trace.bpf.types import Types
-from netlab.trace.bpf_gate import NETWORK, Gates
+from netlab.trace.bpf_gate import Gates, Ports
+from netlab.trace.bpf_told import HOOKS, Telling, ordered
 from netlab.trace.cookie import marks
+from netlab.trace.model import Probe
 from netlab.trace.sighting import Sighting
+from netlab.trace.terrain import Terrain
+from netlab.trace.tracepoints import POINTS
 
-HEADERS = 160
-"""Bytes from the IP header on: enough for an ICMP error in a tunnel."""
-REASON = "SKB_DROP_REASON_"
-ROOM = 1 << 19
-
-PACKET = (
-    Field("device", "sk_buff.dev->name"),
-    Field("namespace", "sk_buff.dev->nd_net.net->ns.inum"),
-    Field("mark", "sk_buff.mark"),
-    Field("network", f"@{NETWORK}", HEADERS),
-)
-
-EVENTS = {
-    "freed": Event(
-        "kfree_skb",
-        "sk_buff *",
-        (
-            Field("reason", "enum skb_drop_reason"),
-            Field("function", "symbol void *"),
-            *PACKET,
-        ),
-        last=True,
-    ),
-    "used": Event("consume_skb", "sk_buff *", PACKET, last=True),
-    "answered": Event(
-        "icmp_send", "sk_buff *", (Field("type", "int"), Field("code", "int#1"), *PACKET)
-    ),
-    "reset": Event(
-        "tcp_send_reset", "sk_buff *", (Field("reason", "enum sk_rst_reason"), *PACKET)
-    ),
-    "came": Event("netif_receive_skb", "sk_buff *", PACKET),
-    "left": Event("net_dev_start_xmit", "sk_buff *", PACKET),
-}
-"""By what they are called here. The last two are there to know buffers by."""
-TOLD = ("freed", "answered", "reset")
+ROOM = 1 << 20
+"""Bytes; some 2,500 events."""
+FAMILIES = {4: 2, 6: 10}
+"""``NFPROTO_…`` by IP's versions."""
+STAGES = {"first": -499, "tracked": -199, "last": 350}
+"""Priorities: before all that is usual, behind connection tracking, and behind NAT."""
+TRACKING = frozenset({"prerouting", "output"})
+"""Hooks in which a packet's connection is looked up."""
+NEIGHBOURS = 16
+"""Priorities that are tried where somebody else's program has one already."""
+OTHER_FILES = 64
 
 
 @dataclass
@@ -64,73 +48,34 @@ class Watching:
     """See ``netlab.trace.backends.base.Watch``."""
 
     session: Session
-    numbers: Mapping[int, str]
-    """What each program tells of."""
-    nodes: Mapping[int, str]
-    """By the inodes of their namespaces."""
-    reasons: Mapping[int, str]
-    offset: int
-    """Nanoseconds from CLOCK_MONOTONIC to the epoch."""
+    telling: Telling
+    points: Mapping[int, tuple[str, str]]
+    """What each program tells of, and of a hook, at which stage."""
+    _gaps: list[str] = field(default_factory=list)
 
     def files(self) -> Sequence[int]:
         return [self.session.fd]
 
     def read(self) -> list[Sighting]:
-        return list(self._sightings())
+        return ordered(self._sightings())
 
     def _sightings(self) -> Iterator[Sighting]:
-        for layout, head, fields in self.session.records():
-            found = self._sighting(layout, head, fields)
-            if found is not None:
-                yield found
-
-    def _sighting(
-        self, layout: Layout, head: Head, fields: Mapping[str, int | bytes]
-    ) -> Sighting | None:
-        point = self.numbers[head.number]
-        node = self.nodes.get(_number(fields, "namespace"), "")
-        if point not in TOLD or not node:
-            return None
-        return Sighting(
-            node,
-            "bpf",
-            point,
-            device=_text(fields, "device"),
-            time=head.time + self.offset,
-            network=bytes(fields.get("network", b"")),
-            mark=_number(fields, "mark"),
-            name=self._name(point, fields),
-            function=_text(fields, "function"),
-        )
-
-    def _name(self, point: str, fields: Mapping[str, int | bytes]) -> str:
-        if point == "answered":
-            return f"{_number(fields, 'type')}/{_number(fields, 'code')}"
-        if point == "freed":
-            number = _number(fields, "reason")
-            return self.reasons.get(number, str(number)).removeprefix(REASON)
-        return ""
+        for _, head, fields in self.session.records():
+            point, stage = self.points[head.number]
+            seen = self.telling.sighting(point, head, fields)
+            if seen is not None:
+                yield replace(seen, stage=stage) if stage else seen
 
     def end(self, seen: Sequence[Sighting]) -> list[Sighting]:
         return self.read()
 
     def gaps(self) -> list[str]:
         lost = self.session.lost()
-        missing = [f"bpf: {words}" for words in self.session.missing]
+        missing = [f"bpf: {words}" for words in (*self.session.missing, *self._gaps)]
         return [*missing, *([f"{lost} events of the kernel came too fast"] if lost else [])]
 
     def close(self) -> None:
         self.session.close()
-
-
-def _number(fields: Mapping[str, int | bytes], name: str) -> int:
-    found = fields.get(name, 0)
-    return found if isinstance(found, int) else 0
-
-
-def _text(fields: Mapping[str, int | bytes], name: str) -> str:
-    found = fields.get(name, b"")
-    return found.split(b"\0")[0].decode(errors="replace") if isinstance(found, bytes) else ""
 
 
 def watch(scene: Scene) -> Watching:
@@ -140,20 +85,7 @@ def watch(scene: Scene) -> Watching:
     except BpfRefused as refusal:
         raise CannotWatch(str(refusal.strerror)) from refusal
     try:
-        found = marks(scene.probe, tunnels=scene.terrain.has_tunnels)
-        gates = Gates(session, types, found, os.getpid())
-        numbers = {}
-        for point, event in EVENTS.items():
-            number = session.load(event, gates.of(event))
-            if number is not None:
-                numbers[number] = point
-        for number in numbers:
-            session.attach(number)
-        inodes = scene.visits.each(
-            {ns: lambda: os.stat("/proc/thread-self/ns/net").st_ino for ns in scene.nodes.values()}
-        )
-        nodes = {inodes[ns]: node for node, ns in scene.nodes.items()}
-        reasons = types.names("skb_drop_reason")
+        found = _watching(scene, session, types)
     except (BpfRefused, NoSuchType) as refusal:
         session.close()
         raise CannotWatch(getattr(refusal, "strerror", None) or str(refusal)) from refusal
@@ -161,7 +93,137 @@ def watch(scene: Scene) -> Watching:
         session.close()
         raise
     types.keep()
-    return Watching(session, numbers, nodes, reasons, time.time_ns() - time.monotonic_ns())
+    return found
+
+
+def _watching(scene: Scene, session: Session, types: Types) -> Watching:
+    probe, terrain = scene.probe, scene.terrain
+    found = marks(probe, tunnels=terrain.has_tunnels)
+    ports = Ports(probe.from_port, probe.port)
+    gates = Gates(session, types, found, os.getpid(), ports)
+    points: dict[int, tuple[str, str]] = {}
+    hooks: dict[str, int] = {}
+    for name in points_for(probe, terrain):
+        point = POINTS[name]
+        for stage in STAGES if name == "hook" else ("",):
+            number = session.load(point.event, gates.of(point), answer=int(bool(stage)))
+            if number is None:
+                continue
+            points[number] = name, stage
+            if stage:
+                hooks[stage] = number
+            else:
+                session.attach(number)
+    telling = Telling(
+        _inodes(scene), probe.sender, os.getpid(), terrain,
+        types.names("skb_drop_reason"), _names(types, "sk_rst_reason"), _offset(),
+    )  # fmt: skip
+    gaps = list(_attach_hooks(scene, session, hooks, _families(probe, terrain)))
+    return Watching(session, telling, points, gaps)
+
+
+def points_for(probe: Probe, terrain: Terrain) -> list[str]:
+    """What can be of use: a program that nobody needs is in the way of every packet."""
+    relays = any(d.kind in ("tun", "tap") for s in terrain.spots.values() for d in s.devices)
+    other = {4: ("route6",), 6: ("route",)}[probe.version] if not terrain.has_tunnels else ()
+    unless = {*other, *(() if relays else ("queue",))}
+    return [name for name in POINTS if name not in unless]
+
+
+def _families(probe: Probe, terrain: Terrain) -> list[int]:
+    """A tunnel may carry the one in the other."""
+    versions = (4, 6) if terrain.has_tunnels else (probe.version,)
+    return [FAMILIES[version] for version in versions]
+
+
+def _names(types: Types, enum: str) -> Mapping[int, str]:
+    """None where the kernel does not give any."""
+    try:
+        return types.names(enum)
+    except NoSuchType:
+        return {}
+
+
+def _inodes(scene: Scene) -> Mapping[int, str]:
+    asked = {
+        ns: lambda: os.stat("/proc/thread-self/ns/net").st_ino for ns in scene.nodes.values()
+    }
+    found = scene.visits.each(asked)
+    return {found[ns]: node for node, ns in scene.nodes.items()}
+
+
+def _offset() -> int:
+    """Nanoseconds from CLOCK_MONOTONIC to the epoch: of three tries, the one without a pause."""
+    tries = []
+    for _ in range(3):
+        before, now, after = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
+        tries.append((after - before, now - (before + after) // 2))
+    return min(tries)[1]
+
+
+# hooks
+
+
+def _attach_hooks(
+    scene: Scene, session: Session, hooks: Mapping[str, int], families: Sequence[int]
+) -> Iterator[str]:
+    """In every node; what could not be, in words."""
+    places = [
+        (hooks[stage], family, number, priority)
+        for family in families
+        for number, hook in enumerate(HOOKS)
+        for stage, priority in STAGES.items()
+        if stage in hooks and (stage != "tracked" or hook in TRACKING)
+    ]
+    nodes = _within_limits(scene.nodes, len(places))
+    acts = {ns: partial(_attach_in, session, places) for ns in nodes.values()}
+    refused = _refusals(scene.visits, acts)
+    if refused:
+        yield f"no programs at the hooks of {len(refused)} of {len(acts)} nodes: {refused[0]}"
+    if len(nodes) < len(scene.nodes):
+        left = len(scene.nodes) - len(nodes)
+        yield f"hooks of {left} nodes are not watched: so many files cannot be open (ulimit -n)"
+
+
+def _refusals(visits: Visits, acts: Mapping[str, partial[str]]) -> list[str]:
+    return [said for said in visits.each(acts).values() if said]
+
+
+def _attach_in(session: Session, places: Sequence[tuple[int, int, int, int]]) -> str:
+    """In the namespace that the thread stands in; why not, or ""."""
+    try:
+        for number, family, hook, priority in places:
+            _attach(session, number, family, hook, priority)
+    except BpfRefused as refusal:
+        return str(refusal.strerror)
+    return ""
+
+
+def _attach(session: Session, number: int, family: int, hook: int, priority: int) -> None:
+    """Two programs cannot have one priority: of another trace, the next one is taken."""
+    for further in range(NEIGHBOURS):
+        try:
+            session.attach_hook(number, family, hook, priority + further)
+            return
+        except BpfRefused as refusal:
+            if refusal.errno != errno.EBUSY or further == NEIGHBOURS - 1:
+                raise
+
+
+def _within_limits(nodes: Mapping[str, str], each: int) -> Mapping[str, str]:
+    """As many as files can be open for: each program at a hook is one."""
+    from netlab.kernel.limits import raise_limit
+
+    if each * len(nodes) > _room():
+        raise_limit()
+    most = max(0, _room() // max(1, each))
+    return dict(list(nodes.items())[:most])
+
+
+def _room() -> int:
+    import resource
+
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] - OTHER_FILES
 
 
 def cache_directory() -> str:
@@ -171,7 +233,7 @@ def cache_directory() -> str:
 
 
 backend = Backend(
-    about="the kernel's reason for every packet that it lets fall",
+    about="what the kernel does with it between two devices, and why it lets it fall",
     option="CONFIG_DEBUG_INFO_BTF",
     obstacle=sessions.obstacle,
     watch=watch,

@@ -30,7 +30,8 @@ Size: TypeAlias = Literal[1, 2, 4, 8]
 _SIZES = {4: 0x00, 2: 0x08, 1: 0x10, 8: 0x18}
 _LD, _LDX, _ST, _STX, _JMP, _JMP32, _ALU64 = 0x00, 0x01, 0x02, 0x03, 0x05, 0x06, 0x07
 _MEM, _IMM, _X = 0x60, 0x00, 0x08
-_OPERATIONS = {"+": 0x00, "-": 0x10, "|": 0x40, "&": 0x50, "<<": 0x60, ">>": 0x70, "=": 0xB0}
+_OPERATIONS = {"+": 0x00, "-": 0x10, "|": 0x40, "&": 0x50, "<<": 0x60, ">>": 0x70}
+_OPERATIONS |= {"^": 0xA0, "=": 0xB0}
 _COMPARISONS = {"==": 0x10, ">": 0x20, ">=": 0x30, "!=": 0x50, "<": 0xA0, "<=": 0xB0}
 _CALL, _EXIT, _ALWAYS = 0x80, 0x90, 0x00
 _PSEUDO_MAP_FD, _PSEUDO_MAP_VALUE = 1, 2
@@ -113,6 +114,10 @@ class Code:
     def mask(self, to: Register, value: Register | int) -> None:
         self._compute("&", to, value)
 
+    def toggle(self, to: Register, value: Register | int) -> None:
+        """Exclusive or."""
+        self._compute("^", to, value)
+
     def shift_left(self, to: Register, bits: int) -> None:
         self._compute("<<", to, bits)
 
@@ -158,11 +163,14 @@ class Code:
         self._put(_Instruction(_JMP | _ALWAYS, target=to))
 
     def jump_if(
-        self, value: Register, comparison: str, other: int, to: str, *, bits: int = 64
+        self, value: Register, comparison: str, other: Register | int, to: str, *, bits: int = 64
     ) -> None:
-        """``other`` is extended by its sign to 64 bits, or compared as 32; both are unsigned."""
+        """An int is extended by its sign to 64 bits, or compared as 32; both are unsigned."""
         code = (_JMP if bits == 64 else _JMP32) | _COMPARISONS[comparison]
-        self._put(_Instruction(code, value.number, immediate=other, target=to))
+        if isinstance(other, Register):
+            self._put(_Instruction(code | _X, value.number, other.number, target=to))
+        else:
+            self._put(_Instruction(code, value.number, immediate=other, target=to))
 
     def call(self, helper: str) -> None:
         self._put(_Instruction(_JMP | _CALL, immediate=HELPERS[helper]))

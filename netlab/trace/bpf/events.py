@@ -6,9 +6,12 @@
     ))
 
 A field is an argument, found by its type (``int#1`` is the second ``int``), or a way from the
-argument that points to the first struct of its path; ``symbol void *`` is what the kernel calls the
-place that the argument points to. So arguments may come and go with kernels;
-what a kernel does not have is left out, and named. Each record begins with a header, see ``Head``.
+argument that points to the first struct of its path (``tcp_sock.snd_cwnd of sock *``: of one that
+points to what that struct begins with); ``symbol void *`` is what the kernel calls the place that
+the argument points to, ``bytes u8 *`` what lies there; ``program`` is the name of the program that
+the CPU runs. So arguments may
+come and go with kernels; what a kernel does not have is left out, and named. Each record begins
+with a header, see ``Head``.
 """
 
 from __future__ import annotations
@@ -43,6 +46,9 @@ _INDEX = -16
 GATE = -24
 SYMBOL = "symbol "
 SYMBOL_BYTES = 64
+BYTES = "bytes "
+PROGRAM = "program"
+PROGRAM_BYTES = 16
 FORMAT = b"%pS\0"
 """How the kernel writes a symbol: with the offset into it (core-api/printk-formats.rst)."""
 HOOK = ("nf_hook_state *", "sk_buff *")
@@ -55,7 +61,8 @@ class Field(NamedTuple):
     name: str
     source: str
     """An argument's type, or a path; see above. Of a gate's, ``=-32`` is what it left in that place
-    of the stack, ``@-32`` is what lies at the address that it left there."""
+    of the stack, ``@-32`` is what lies at the address that it left there, ``@-32 nf_conn.status``
+    is found from there."""
     size: int = 0
     """Bytes; 0 for as many as the type has."""
 
@@ -137,6 +144,11 @@ class _Known(NamedTuple):
     def is_symbol(self) -> bool:
         return self.field.source.startswith(SYMBOL)
 
+    @property
+    def left(self) -> int:
+        """Of what a gate left: where on the stack."""
+        return int(self.field.source[1:].partition(" ")[0])
+
 
 class Maps(NamedTuple):
     """File descriptors of what programs write to, and read from."""
@@ -182,18 +194,25 @@ def _part(size: int) -> str:
 def _find(field: Field, arguments: Sequence[str], event: Event, types: Asked, at: int) -> _Known:
     if field.source.startswith("="):
         return _Known(field, -1, None, field.size, at)
+    if field.source == PROGRAM:
+        return _Known(field, -1, None, PROGRAM_BYTES, at)
     if field.source.startswith("@"):
-        return _Known(field, -1, Way((0,), field.size), field.size, at)
+        path = field.source.partition(" ")[2]
+        way = types.way(path, event.name) if path else Way((0,), field.size)
+        return _Known(field, -1, way, field.size or way.size, at)
     if "." in field.source:
-        pointer = f"{field.source.partition('.')[0]} *"
+        path, _, pointer = field.source.partition(" of ")
+        pointer = pointer or f"{path.partition('.')[0]} *"
         if pointer not in arguments:
             raise NoSuchType(f"{event.name} has no {pointer}")
-        way = types.way(field.source, event.name)
+        way = types.way(path, event.name)
         return _Known(field, arguments.index(pointer), way, field.size or way.size, at)
-    kind, _, count = field.source.removeprefix(SYMBOL).partition("#")
+    kind, _, count = field.source.removeprefix(SYMBOL).removeprefix(BYTES).partition("#")
     places = [place for place, found in enumerate(arguments) if found == kind]
     if len(places) <= int(count or 0):
         raise NoSuchType(f"{event.name} has no {field.source}")
+    if field.source.startswith(BYTES):
+        return _Known(field, places[int(count or 0)], Way((0,), field.size), field.size, at)
     size = SYMBOL_BYTES if field.source.startswith(SYMBOL) else field.size or _width(kind)
     return _Known(field, places[int(count or 0)], None, size, at)
 
@@ -274,16 +293,22 @@ def _tell(code: Code, found: _Known, maps: Maps) -> None:
         code.set(R5, 8)
         code.call("snprintf")
         return
+    if found.field.source == PROGRAM:
+        code.set(R1, R9)
+        code.add(R1, found.at)
+        code.set(R2, found.size)
+        code.call("get_current_comm")
+        return
     if found.way is None:  # a place on the stack, or the argument itself
         if found.argument < 0:
-            code.load(8, R1, FP, int(found.field.source[1:]))
+            code.load(8, R1, FP, found.left)
         else:
             code.load(8, R1, R6, 8 * found.argument)
         sizes: dict[int, Size] = {1: 1, 2: 2, 4: 4, 8: 8}
         code.store(sizes[found.size], R9, found.at, R1)
         return
     if found.argument < 0:
-        code.load(8, R8, FP, int(found.field.source[1:]))
+        code.load(8, R8, FP, found.left)
     else:
         code.load(8, R8, R6, 8 * found.argument)
     *pointers, last = found.way.offsets

@@ -30,6 +30,8 @@ def written(write: Callable[[Code], object]) -> str:
         (lambda c: c.add(R2, R7), "0f72000000000000"),
         (lambda c: c.mask(R1, 15), "570100000f000000"),
         (lambda c: c.mask(R1, R2), "5f21000000000000"),
+        (lambda c: c.toggle(R1, R2), "af21000000000000"),
+        (lambda c: c.toggle(R1, 255), "a7010000ff000000"),
         (lambda c: c.shift_left(R1, 2), "6701000002000000"),
         (lambda c: c.shift_right(R0, 32), "7700000020000000"),
         (lambda c: c.load(8, R7, R6, 8), "7967080000000000"),
@@ -56,12 +58,15 @@ def test_jumps_count_from_the_instruction_behind_them() -> None:
         code.jump_if(R1, "==", 0, "out")
         code.jump_if(R1, "!=", 0x80000000, "out", bits=32)
         code.jump_if(R1, ">", 7, "again")
+        code.jump_if(R1, "==", R2, "again")
+        code.jump_if(R1, "!=", R2, "again", bits=32)
         code.jump("again")
         code.label("out")
         code.exit()
 
     assert written(write) == (
-        "1501030000000000 5601020000000080 2501fdff07000000 0500fcff00000000 9500000000000000"
+        "1501050000000000 5601040000000080 2501fdff07000000 1d21fcff00000000 5e21fbff00000000"
+        " 0500faff00000000 9500000000000000"
     )
 
 
