@@ -146,5 +146,31 @@ def device_key(ns: str, name: str) -> Key:
     return ("device", ns, name)
 
 
+@dataclass(frozen=True)
+class InNode(Resource):
+    """Made in a node, whose namespace it needs."""
+
+    home: str
+
+    @property
+    def ns(self) -> str:
+        return self.home
+
+    @property
+    def needs(self) -> tuple[Key, ...]:
+        return (namespace_key(self.home),)
+
+
+@dataclass(frozen=True)
+class OnDevice(InNode):
+    """Written on a device of a node, which it needs."""
+
+    device: str
+
+    @property
+    def needs(self) -> tuple[Key, ...]:
+        return (device_key(self.home, self.device),)
+
+
 Placed: TypeAlias = tuple[tuple[str | int, ...], Resource]
 """A resource and the place in the file that asks for it."""

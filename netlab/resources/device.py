@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from netlab.kernel.values import VethEnd
-from netlab.resources.base import Key, Resource, Stage, device_key, namespace_key
+from netlab.resources.base import InNode, Key, OnDevice, Resource, Stage, device_key, namespace_key
 
 if TYPE_CHECKING:
     from netlab.kernel.port import Kernel
@@ -92,12 +92,11 @@ class Veth(Resource):
 
 
 @dataclass(frozen=True)
-class Device(Resource):
+class Device(InNode):
     """A bridge or a vxlan; ``options`` by their ip(8) words."""
 
     stage: ClassVar[Stage] = Stage.DEVICE
 
-    home: str
     name: str
     kind: str
     mac: str
@@ -106,16 +105,8 @@ class Device(Resource):
     options: tuple[Setting, ...] = ()
 
     @property
-    def ns(self) -> str:
-        return self.home
-
-    @property
     def key(self) -> Key:
         return device_key(self.home, self.name)
-
-    @property
-    def needs(self) -> tuple[Key, ...]:
-        return (namespace_key(self.home),)
 
     @property
     def words(self) -> str:
@@ -148,12 +139,11 @@ class Device(Resource):
 
 
 @dataclass(frozen=True)
-class Tun(Resource):
+class Tun(InNode):
     """A persistent tun or tap device, for a program to open by name."""
 
     stage: ClassVar[Stage] = Stage.DEVICE
 
-    home: str
     name: str
     mode: str
     mac: str
@@ -162,16 +152,8 @@ class Tun(Resource):
     options: tuple[Setting, ...] = ()
 
     @property
-    def ns(self) -> str:
-        return self.home
-
-    @property
     def key(self) -> Key:
         return device_key(self.home, self.name)
-
-    @property
-    def needs(self) -> tuple[Key, ...]:
-        return (namespace_key(self.home),)
 
     @property
     def words(self) -> str:
@@ -187,19 +169,14 @@ class Tun(Resource):
 
 
 @dataclass(frozen=True)
-class Port(Resource):
+class Port(InNode):
     """A device plugged into a bridge, with its port settings."""
 
     stage: ClassVar[Stage] = Stage.PORT
 
-    home: str
     name: str
     bridge: str
     options: tuple[Setting, ...] = ()
-
-    @property
-    def ns(self) -> str:
-        return self.home
 
     @property
     def key(self) -> Key:
@@ -223,27 +200,17 @@ class Port(Resource):
 
 
 @dataclass(frozen=True)
-class ForwardingEntry(Resource):
+class ForwardingEntry(OnDevice):
     """A static vxlan forwarding entry: this MAC is behind that tunnel end."""
 
     stage: ClassVar[Stage] = Stage.PORT
 
-    home: str
-    device: str
     mac: str
     remote: str
 
     @property
-    def ns(self) -> str:
-        return self.home
-
-    @property
     def key(self) -> Key:
         return ("fdb", self.home, self.device, self.mac, self.remote)
-
-    @property
-    def needs(self) -> tuple[Key, ...]:
-        return (device_key(self.home, self.device),)
 
     @property
     def words(self) -> str:
@@ -257,29 +224,19 @@ class ForwardingEntry(Resource):
 
 
 @dataclass(frozen=True)
-class Offload(Resource):
+class Offload(OnDevice):
     """One ethtool(8) feature of a device, switched."""
 
     stage: ClassVar[Stage] = Stage.SETTING
 
-    home: str
-    device: str
     feature: str
     on: bool
     at_first: bool = True
     """What the device starts with."""
 
     @property
-    def ns(self) -> str:
-        return self.home
-
-    @property
     def key(self) -> Key:
         return ("offload", self.home, self.device, self.feature)
-
-    @property
-    def needs(self) -> tuple[Key, ...]:
-        return (device_key(self.home, self.device),)
 
     @property
     def words(self) -> str:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from netlab.resources.base import Key, Resource, Stage, namespace_key
+from netlab.resources.base import InNode, Key, Resource, Stage
 
 if TYPE_CHECKING:
     from netlab.kernel.port import Kernel
@@ -50,13 +50,12 @@ class Hosts(Resource):
 
 
 @dataclass(frozen=True)
-class Entry(Resource):
+class Entry(InNode):
     """A node's own files, environment and resolver, seen by what is started in it from now on."""
 
     stage: ClassVar[Stage] = Stage.ENTRY
     outlives: ClassVar[bool] = True
 
-    home: str
     hosts: bool = True
     resolv: str = ""
     env: tuple[tuple[str, str], ...] = ()
@@ -64,16 +63,8 @@ class Entry(Resource):
     """``(path, text, mode)``"""
 
     @property
-    def ns(self) -> str:
-        return self.home
-
-    @property
     def key(self) -> Key:
         return ("entry", self.home)
-
-    @property
-    def needs(self) -> tuple[Key, ...]:
-        return (namespace_key(self.home),)
 
     @property
     def falls_with(self) -> tuple[Key, ...]:
@@ -103,27 +94,18 @@ class Entry(Resource):
 
 
 @dataclass(frozen=True)
-class Command(Resource):
+class Command(InNode):
     """An ``exec:`` line, run once when everything is up."""
 
     stage: ClassVar[Stage] = Stage.COMMAND
 
-    home: str
     nth: int
     """Which one of the node's lines that are alike."""
     command: str
 
     @property
-    def ns(self) -> str:
-        return self.home
-
-    @property
     def key(self) -> Key:
         return ("exec", self.home, str(self.nth), self.command)
-
-    @property
-    def needs(self) -> tuple[Key, ...]:
-        return (namespace_key(self.home),)
 
     @property
     def words(self) -> str:

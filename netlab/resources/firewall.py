@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
-from netlab.resources.base import Key, Resource, Stage, namespace_key
+from netlab.resources.base import InNode, Key, Resource, Stage, namespace_key
 
 if TYPE_CHECKING:
     from netlab.kernel.port import Kernel
@@ -16,7 +16,7 @@ Text: TypeAlias = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Firewall(Resource):
+class Firewall(InNode):
     """All tables of a node: one transaction. The first of ``texts`` is read, it may include others.
 
     Where a text stands in its file is no part of what it says: moved lines change nothing.
@@ -24,7 +24,6 @@ class Firewall(Resource):
 
     stage: ClassVar[Stage] = Stage.FIREWALL
 
-    home: str
     texts: tuple[Text, ...]
     over: tuple[Key, ...] = ()
     """The devices that the rules know by index: made anew, they have another one."""
@@ -39,10 +38,6 @@ class Firewall(Resource):
     """For each line of that table, line and column of what asks for it."""
     file: str = field(default="", compare=False)
     """The topology, as whoever called netlab named it."""
-
-    @property
-    def ns(self) -> str:
-        return self.home
 
     @property
     def key(self) -> Key:

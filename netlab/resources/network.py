@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from netlab.kernel.values import NextHop, RouteKey
-from netlab.resources.base import Key, Resource, Stage, device_key, namespace_key
+from netlab.resources.base import InNode, Key, OnDevice, Resource, Stage, device_key, namespace_key
 from netlab.resources.device import Setting
 
 if TYPE_CHECKING:
@@ -24,24 +24,14 @@ Hop: TypeAlias = tuple[str, str, int, bool]
 
 
 @dataclass(frozen=True)
-class Address(Resource):
+class Address(OnDevice):
     stage: ClassVar[Stage] = Stage.ADDRESS
 
-    home: str
-    device: str
     cidr: str
-
-    @property
-    def ns(self) -> str:
-        return self.home
 
     @property
     def key(self) -> Key:
         return ("address", self.home, self.device, self.cidr)
-
-    @property
-    def needs(self) -> tuple[Key, ...]:
-        return (device_key(self.home, self.device),)
 
     @property
     def row(self) -> Key:
@@ -66,14 +56,13 @@ class Address(Resource):
 
 
 @dataclass(frozen=True)
-class Route(Resource):
+class Route(InNode):
     """One route; ``over`` are the keys of what it goes with: the addresses whose subnets reach its
     gateways, a route that does, all of the device's addresses where the last one takes it along.
     """
 
     stage: ClassVar[Stage] = Stage.ROUTE
 
-    home: str
     to: str
     hops: tuple[Hop, ...] = ()
     kind: str = "unicast"
@@ -81,10 +70,6 @@ class Route(Resource):
     metric: int = 0
     source: str = ""
     over: tuple[Key, ...] = field(default=(), compare=False)
-
-    @property
-    def ns(self) -> str:
-        return self.home
 
     @property
     def key(self) -> Key:
@@ -142,20 +127,15 @@ class Route(Resource):
 
 
 @dataclass(frozen=True)
-class Routing(Resource):
+class Routing(InNode):
     """The routes that ``routing: static`` computed for one node and family, by next hops."""
 
     stage: ClassVar[Stage] = Stage.ROUTE
 
-    home: str
     family: int
     groups: tuple[tuple[tuple[Hop, ...], tuple[str, ...]], ...]
     """``((next hops, prefixes), …)``"""
     over: tuple[Key, ...] = field(default=(), compare=False)
-
-    @property
-    def ns(self) -> str:
-        return self.home
 
     @property
     def key(self) -> Key:
@@ -215,26 +195,17 @@ class Routing(Resource):
 
 
 @dataclass(frozen=True)
-class Rule(Resource):
+class Rule(InNode):
     """A policy rule; ``options`` by ip-rule(8)'s words: from, to, iif, oif, fwmark, tos, …"""
 
     stage: ClassVar[Stage] = Stage.RULE
 
-    home: str
     family: int
     options: tuple[Setting, ...]
 
     @property
-    def ns(self) -> str:
-        return self.home
-
-    @property
     def key(self) -> Key:
         return ("rule", self.home, str(self.family), *(f"{k}={v}" for k, v in self.options))
-
-    @property
-    def needs(self) -> tuple[Key, ...]:
-        return (namespace_key(self.home),)
 
     @property
     def words(self) -> str:
@@ -249,28 +220,18 @@ class Rule(Resource):
 
 
 @dataclass(frozen=True)
-class Neighbour(Resource):
+class Neighbour(OnDevice):
     """A permanent neighbour, or a proxy entry (an address answered for)."""
 
     stage: ClassVar[Stage] = Stage.ADDRESS
 
-    home: str
-    device: str
     to: str
     mac: str = ""
     proxy: bool = False
 
     @property
-    def ns(self) -> str:
-        return self.home
-
-    @property
     def key(self) -> Key:
         return ("proxy" if self.proxy else "neighbour", self.home, self.device, self.to)
-
-    @property
-    def needs(self) -> tuple[Key, ...]:
-        return (device_key(self.home, self.device),)
 
     @property
     def words(self) -> str:
@@ -286,7 +247,7 @@ class Neighbour(Resource):
 
 
 @dataclass(frozen=True)
-class Sysctl(Resource):
+class Sysctl(InNode):
     """A switch under ``/proc/sys``; ``device`` names the interface it belongs to, if one.
 
     ``otherwise`` is what it has without this, where another switch of the node says that: when
@@ -295,15 +256,10 @@ class Sysctl(Resource):
 
     stage: ClassVar[Stage] = Stage.SETTING
 
-    home: str
     name: str
     value: str
     device: str = ""
     otherwise: str = ""
-
-    @property
-    def ns(self) -> str:
-        return self.home
 
     @property
     def key(self) -> Key:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from shlex import join
 from typing import TYPE_CHECKING, ClassVar
 
-from netlab.resources.base import Key, Resource, Stage, namespace_key
+from netlab.resources.base import InNode, Key, Resource, Stage, namespace_key
 
 if TYPE_CHECKING:
     from netlab.kernel.port import Kernel
@@ -42,13 +42,12 @@ class Supervisor(Resource):
 
 
 @dataclass(frozen=True)
-class Process(Resource):
+class Process(InNode):
     """A program of a node. ``sees`` tells apart what its files and environment were."""
 
     stage: ClassVar[Stage] = Stage.PROCESS
     outlives: ClassVar[bool] = True
 
-    home: str
     name: str
     argv: tuple[str, ...]
     env: tuple[tuple[str, str], ...] = ()
@@ -66,10 +65,6 @@ class Process(Resource):
     log_size: int = 1 << 20
     rank: int = 0
     """Those of a lower rank must be ready before."""
-
-    @property
-    def ns(self) -> str:
-        return self.home
 
     @property
     def key(self) -> Key:
