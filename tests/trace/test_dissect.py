@@ -9,7 +9,7 @@ from pathlib import Path
 from struct import pack
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from netlab.trace import pcapng
@@ -229,6 +229,7 @@ def test_a_packet_that_was_cut_anywhere_is_told_as_far_as_it_goes(name: str) -> 
         assert text and "\n" not in text
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(some.binary(max_size=120), some.sampled_from(sorted(AS_TCPDUMP)), some.integers(0, 60))
 def test_whatever_the_bytes_are_there_is_a_line(noise: bytes, name: str, at: int) -> None:
     assert line(AS_TCPDUMP[name][:at] + noise)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from netlab.kernel.ring import Frame
@@ -37,6 +37,7 @@ def test_what_comes_too_late_is_counted() -> None:
     assert order.late == 3
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(some.lists(some.lists(some.integers(0, 200), max_size=30), max_size=4), some.data())
 def test_however_they_come_they_go_in_order(rings: list[list[int]], data: some.DataObject) -> None:
     """Each ring gives its packets in order, and what it still has is known to be later."""

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from netlab.trace import pcapng
@@ -47,6 +47,7 @@ def test_a_file_holds_all_that_was_said() -> None:
     assert file.counts == {"gw:wan": (1 << 33, 5)}
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(some.binary(max_size=70), some.integers(0, 4), some.integers(0, 2**63), some.integers(0, 9))
 def test_many_at_once_are_as_one_by_one(data: bytes, sort: int, time: int, more: int) -> None:
     flags = {0: 5, 1: 13, 2: 9, 3: 17, 4: 2}
