@@ -92,7 +92,7 @@ class Stop:
     rules: int = 0
     devices: tuple[str, ...] = ()
     place: str = ""
-    """``file:line`` of the chain or its first rule, as far as that is known."""
+    """``file:line`` of its first rule; of a chain without rules only before it is up."""
 
 
 @dataclass(frozen=True)
@@ -307,7 +307,7 @@ def _at(chain: Chain) -> tuple[int, int]:
 
 
 def _stop(chain: Chain) -> Stop:
-    place = chain.place or next((rule.place for rule in chain.rules if rule.place), "")
+    place = next((rule.place for rule in chain.rules if rule.place), chain.place)
     return Stop(
         chain.priority, "chain", _versions(chain.family), chain.family, chain.table, chain.name,
         chain.type, chain.policy, len(chain.rules), chain.devices, place,
