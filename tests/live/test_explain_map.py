@@ -21,8 +21,9 @@ LABS = {
     "vxlan-overlay": ("host1", "g1"),
     "ring": ("r1", "west"),
     "proxy-arp": ("node", "pod1"),
+    "syn-flood": ("fw", "attacker"),
 }
-CASES = [(stem, node) for stem, nodes in LABS.items() for node in nodes]
+"""And the nodes that are looked at."""
 
 
 def of_lab(lab: str, node: str) -> Any:

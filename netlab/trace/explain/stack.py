@@ -12,6 +12,7 @@ from ipaddress import ip_address, ip_network
 from typing import Literal
 
 from netlab.kernel.holding import LOOPBACK, HeldLink, HeldRoute
+from netlab.kernel.state import SWITCHES
 from netlab.trace.explain.hooks import FIRST, LAST, TRACKING, TRANSLATES
 from netlab.trace.explain.route import NAMES, policy_words
 from netlab.trace.explain.ruleset import FAMILIES, Chain, Ruleset
@@ -40,6 +41,8 @@ USUAL = {
 }
 """Of the switches that are not 0 where nobody has set them."""
 FORWARDING = {4: "net.ipv4.ip_forward", 6: "net.ipv6.conf.all.forwarding"}
+OF_NODES = {n for n in SWITCHES if ".conf." not in n} - set(FORWARDING.values())
+"""A file may set others: they decide nothing about packets."""
 
 What = Literal["chain", "nat", "tracking", "defragmentation", "confirmation"]
 
@@ -412,9 +415,8 @@ def _switches(state: NodeState, links: Iterable[HeldLink]) -> Iterator[tuple[str
         for name in ("proxy_ndp", "disable_ipv6"):
             if (value := state.conf(6, link.name, name)) and link.name in used:
                 yield f"net.ipv6.conf.{link.name}.{name}", str(value)
-    others = {n: v for n, v in held.items() if ".conf." not in n and n not in FORWARDING.values()}
-    for name, said in others.items():
-        if said != USUAL.get(name, "0") and _concerns(state, name):
+    for name, said in held.items():
+        if name in OF_NODES and said != USUAL.get(name, "0") and _concerns(state, name):
             yield name, said
 
 
