@@ -130,10 +130,16 @@ def run_file(
         list[str] | None, typer.Argument(metavar="[--] COMMAND…", show_default=False)
     ] = None,
     node: Annotated[
-        str, typer.Option("--in", metavar="NODE", help="Run it in that node, not on the host.")
+        str,
+        typer.Option(
+            "--in",
+            metavar="NODE",
+            envvar="NETLAB_RUN_IN",
+            help="Run it in that node, not on the host.",
+        ),
     ] = "",
 ) -> int:
-    """Bring a lab up, run a command, take the lab down; exit as the command did."""
+    """Bring a lab up for as long as a command takes."""
     from netlab.cli import run as work
 
     return work.run(file, command or [], node)
@@ -238,7 +244,7 @@ def sockets(
     node: Annotated[str | None, typer.Argument(metavar="NODE", autocompletion=_nodes)] = None,
     json: Json = False,
 ) -> None:
-    """Show the sockets of nodes: who listens, who talks to whom, and what TCP measures."""
+    """Show the sockets of nodes, and what TCP measures."""
     from netlab.cli import look
 
     look.sockets(lab, node, json)
@@ -482,7 +488,7 @@ def drops(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON document a packet.")] = False,
 ) -> int:
-    """Show every packet that the kernel drops in a lab's nodes, and why."""
+    """Show every packet that the kernel drops, and why."""
     from netlab.cli import drops as work
 
     return work.run(
@@ -642,7 +648,7 @@ def trace(
     ] = False,
     json: Json = False,
 ) -> int:
-    """Send a probe, and tell its way through the lab: step by step, and why it ended."""
+    """Send a probe, and tell its way and why it ended."""
     from netlab.cli.trace import Options
     from netlab.cli.trace import trace as work
     from netlab.trace.request import Words
@@ -731,7 +737,9 @@ def explain(
     ] = False,
     json: Json = False,
 ) -> int:
-    """Foretell a packet's way through the lab, from what its nodes hold; nothing is sent."""
+    """Foretell a packet's way, or draw a node's stack.
+
+    From what the nodes hold; nothing is sent."""
     from netlab.cli import explain as work
 
     if stack:

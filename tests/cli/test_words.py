@@ -46,7 +46,8 @@ def test_every_command_explains_itself(command: str) -> None:
 def test_every_option_has_a_variable_of_its_own_name(command: str) -> None:
     flat = " ".join(netlab(command, "--help").out.split())
     options = {w.strip("-,") for w in flat.split() if w.startswith("--")} - {"help", ""}
-    for option in options - {"all;"}:
+    negations = {f"no-{option}" for option in options}  # they share the variable of the switch
+    for option in options - negations - {"all;"}:
         variable = f"NETLAB_{command.upper()}_{option.upper().replace('-', '_')}"
         assert f"[env var: {variable}" in flat
 
@@ -303,7 +304,7 @@ def complete(*words: str) -> list[str]:
 
 def test_commands_and_options_are_completed() -> None:
     assert complete("sc") == ["schema", "script"]
-    assert complete("up", "--") == ["--dry-run", "--json", "--help"]
+    assert complete("up", "--") == ["--dry-run", "--ttl", "--owner-pid", "--json", "--help"]
 
 
 def test_a_lab_that_is_not_up_completes_to_nothing() -> None:
