@@ -44,7 +44,7 @@ def trace(lab_or_file: str, words: Words, options: Options) -> int:
 
     if options.expect:
         check_expected(options.expect)
-    backends = chosen(options.backends)
+    backends = chosen(options.backends, frames=bool(options.pcap))
     terrain, identities, gaps = lab_of(lab_or_file)
     probe = probe_of(words, terrain)
     request = Request(probe, options.respond, options.patience)
@@ -76,11 +76,16 @@ def _write(path: str, record: Record, found: Trace) -> None:
         raise UsageError(f"--pcap {path}: {problem.strerror}") from problem
 
 
-def chosen(names: str) -> Mapping[str, Backend]:
-    """All, or those that were named, with commas between."""
+def chosen(names: str, *, frames: bool = False) -> Mapping[str, Backend]:
+    """All, or those that were named, with commas between; ``frames``: whole ones are wanted.
+
+    Who is asked for watches, also where another one would tell the same.
+    """
     from netlab.trace.backends import catalog
 
     known = catalog()
+    if not names and frames:
+        return known | {"taps": replace(known["taps"], instead_of="")}
     if not names:
         return known
     wanted = [name.strip() for name in names.split(",")]
@@ -90,7 +95,7 @@ def chosen(names: str) -> Mapping[str, Backend]:
             f"--backends {unknown[0]}: nobody of that name watches",
             hint=f"there are: {', '.join(known)}",
         )
-    return {name: known[name] for name in known if name in wanted}
+    return {n: replace(known[n], instead_of="") for n in known if n in wanted}
 
 
 def lab_of(lab_or_file: str) -> tuple[Terrain, Mapping[str, int], tuple[str, ...]]:

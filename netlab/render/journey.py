@@ -311,11 +311,12 @@ def _switched(step: Any, detail: Detail) -> Iterator[Line]:
 
 
 def _tunnelled(step: Any, detail: Detail) -> Iterator[Line]:
+    by = f" by {step.program}" if step.program else ""
     if step.wrapped:
         outer = f" into {_packet(step.outer)}" if step.outer else ""
-        yield _row("tunnel", f"{step.device}: wrapped{outer}")
+        yield _row("tunnel", f"{step.device}: wrapped{by}{outer}")
     else:
-        yield _row("tunnel", f"{step.device}: taken out")
+        yield _row("tunnel", f"{step.device}: taken out{by}")
 
 
 def _made(step: Any, detail: Detail) -> Iterator[Line]:

@@ -99,6 +99,8 @@ class Builder:
         """What the kernel itself said of its end."""
         self.delivered: Socket | None = None
         """Who got it, as the kernel said."""
+        self._relay = ""
+        """The program that has read it."""
         self._heard = Heard(self._time)
         self._has_rules = any(s.sighting.table for s in visit.seen)
         self._unnumbered: Conntrack | None = None
@@ -167,6 +169,7 @@ class Builder:
         if sighting.point in moments.DELIVERED:
             words = moments.delivered(sighting, self.delivered)
             self.delivered = Socket(words, time=self._time(sighting.time))
+            self._relay = moments.program_words(sighting) if sighting.pid else self._relay
         words = moments.words(sighting)
         if words:
             time = self._time(sighting.time)
@@ -466,14 +469,14 @@ class Builder:
         if packet is None or not packet.within or self.packet is None or self.packet.within:
             return
         device = next((s.device for s in reversed(self.steps) if isinstance(s, Tx)), "")
-        self.steps.append(Tunnelled(device, True, outer))
+        self.steps.append(Tunnelled(device, True, outer, self._relay))
         self.packet = packet
 
     def _unwrapped(self, seen: Seen) -> None:
         packet = seen.packet
         if packet is None or packet.within or self.packet is None or not self.packet.within:
             return
-        self.steps.append(Tunnelled(seen.sighting.device, False))
+        self.steps.append(Tunnelled(seen.sighting.device, False, program=self._relay))
         self.packet = packet
 
     def _time(self, at: int) -> float | None:

@@ -14,7 +14,7 @@ costs two reads, a few comparisons, and no call besides.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -43,6 +43,8 @@ BY_BUFFER, BY_FRAGMENT, BY_PROGRAM = 1, 2, 4
 """In a record's ``more``: by what it is known, if not by its own bytes."""
 
 BUFFERS, FRAGMENTS, PROGRAMS, SOCKETS, CPUS = 4096, 64, 64, 64, 1024
+OUTPUT = 3
+"""``NF_INET_LOCAL_OUT``."""
 PEEK = 2
 """``MSG_PEEK``: who only looks leaves it where it is."""
 
@@ -71,6 +73,7 @@ class Gates:
             name: types.way(f"sk_buff.{name}").offsets[0]
             for name in (*_POINTERS, "_nfct", "sk")
         }
+        self._hook = types.way("nf_hook_state.hook")
         self._protocol = types.way("sock.sk_protocol")
         self._queue = types.way("sock.sk_receive_queue.qlen").offsets[0]
         self._second_queue = _second_queue(types)
@@ -277,7 +280,7 @@ class Gates:
         code.load(8, R1, FP, _HEAD)
         self._heads.look_up(code, "known")
         if point.begins:
-            self._of_reader(code)
+            self._of_reader(code, self._at_output if point.known == "hook" else None)
 
     def _remember(self, code: Code) -> None:
         code.set(R1, R7)
@@ -310,10 +313,12 @@ class Gates:
         self._relays.put(code)
         code.label(theirs)
 
-    def _of_reader(self, code: Code) -> None:
+    def _of_reader(self, code: Code, where: Callable[[Code, str], None] | None) -> None:
         """What it forwards for others, while it runs, has no socket."""
         other = code.fresh("nobody's")
         sends = code.fresh("sends")
+        if where is not None:
+            where(code, other)
         self._pid_of_reader(code)
         self._relays.look_up(code, sends)
         code.jump(other)
@@ -326,6 +331,12 @@ class Gates:
         code.set(R9, BY_PROGRAM)
         code.jump("known")
         code.label(other)
+
+    def _at_output(self, code: Code, elsewhere: str) -> None:
+        sizes: dict[int, Size] = {1: 1, 2: 2, 4: 4, 8: 8}
+        code.load(8, R1, R6, 8 * HOOK.index("nf_hook_state *"))
+        code.load(sizes[self._hook.size], R1, R1, self._hook.offsets[0])
+        code.jump_if(R1, "!=", OUTPUT, elsewhere)
 
     def _pid_of_reader(self, code: Code) -> None:
         code.call("get_current_pid_tgid")

@@ -137,11 +137,11 @@ def attribute(sightings: Iterable[Sighting], probe: Probe) -> list[Seen]:
 
 
 def _once(sightings: Iterable[Sighting]) -> list[Sighting]:
-    """A frame that two saw is told by who saw all of it."""
+    """A frame that two saw is told by who has the time of all that was between two of them."""
     found = list(sightings)
-    if not any(s.by == "taps" for s in found):
+    if not any(s.by == moments.BACKEND and s.point in FRAMES for s in found):
         return found
-    return [s for s in found if s.by != moments.BACKEND or s.point not in FRAMES]
+    return [s for s in found if s.by == moments.BACKEND or s.point not in FRAMES]
 
 
 def _frame(sighting: Sighting, probe: Probe) -> Seen | None:

@@ -372,6 +372,8 @@ class Tunnelled:
     """Else it was taken out."""
     outer: Packet | None = None
     """The packet around it."""
+    program: str = ""
+    """That did it, of a tunnel that is a program's; "" for one of the kernel's."""
     kind: Literal["tunnelled"] = "tunnelled"
 
 

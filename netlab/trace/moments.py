@@ -92,10 +92,15 @@ def _by_node(seen: Sighting, probe: Probe) -> Way | None:
 # where is it
 
 
+Flow = tuple[object, ...]
+
+
 @dataclass
 class _Window:
     """A hook, passed once."""
 
+    flow: Flow
+    """What packet it was: in a tunnel, that around it."""
     first: int
     tracked: int = 0
     last: int = 0
@@ -105,7 +110,7 @@ class _Window:
 class _Windows:
     """Of one packet in one node, by hook, in order."""
 
-    waiting: dict[str, deque[_Window]] = field(default_factory=dict)
+    waiting: dict[str, list[_Window]] = field(default_factory=dict)
     current: dict[str, _Window] = field(default_factory=dict)
 
     def time(self, messages: Sequence[Seen]) -> int:
@@ -117,11 +122,13 @@ class _Windows:
         if first.sighting.family != "inet":
             return 0
         if first.is_first:
-            waiting = self.waiting.get(first.hook)
-            if not waiting:
+            waiting = self.waiting.get(first.hook, [])
+            found = next((w for w in waiting if w.flow == _flow(first.outer)), None)
+            if found is None:
                 return 0
-            self.current[first.hook] = waiting.popleft()
-            return self.current[first.hook].first - 1
+            waiting.remove(found)
+            self.current[first.hook] = found
+            return found.first - 1
         window = self.current.pop(first.hook, None)
         return window.last + 1 if window and window.last else 0
 
@@ -129,7 +136,7 @@ class _Windows:
 def placed(groups: Sequence[Sequence[Seen]], moments: Sequence[Seen]) -> list[Seen]:
     """``groups``: frames, and what chains told, in order. What has no time stays where it was."""
     waiting = deque(sorted(moments, key=lambda m: m.sighting.time))
-    windows = _windows(m.sighting for m in waiting)
+    windows = _windows(waiting)
     merged: list[Seen] = []
     time = 0
     for group in groups:
@@ -141,18 +148,26 @@ def placed(groups: Sequence[Sequence[Seen]], moments: Sequence[Seen]) -> list[Se
     return [*merged, *waiting]
 
 
-def _windows(moments: Iterable[Sighting]) -> _Windows:
+def _windows(moments: Iterable[Seen]) -> _Windows:
     found = _Windows()
     now: dict[str, _Window] = {}
     for moment in moments:
-        if moment.point != "hook" or moment.known == "fragment":
+        seen = moment.sighting
+        if seen.point != "hook" or moment.is_piece:
             continue
-        if moment.stage == "first":
-            now[moment.hook] = _Window(moment.time)
-            found.waiting.setdefault(moment.hook, deque()).append(now[moment.hook])
-        elif moment.hook in now:
-            setattr(now[moment.hook], moment.stage, moment.time)
+        if seen.stage == "first":
+            now[seen.hook] = _Window(_flow(moment.outer), seen.time)
+            found.waiting.setdefault(seen.hook, []).append(now[seen.hook])
+        elif seen.hook in now:
+            setattr(now[seen.hook], seen.stage, seen.time)
     return found
+
+
+def _flow(packet: Packet | None) -> Flow:
+    if packet is None:
+        return ()
+    ports = packet.source_port, packet.destination_port
+    return packet.protocol, packet.source, packet.destination, *ports, packet.icmp, packet.ttl
 
 
 # in words

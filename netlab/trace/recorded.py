@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 from netlab.trace import pcapng
 from netlab.trace.record import Record
@@ -14,8 +16,10 @@ TO = {
     "broadcast": pcapng.BROADCAST,
     "multicast": pcapng.MULTICAST,
 }
+Place: TypeAlias = tuple[str, str, str]
+"""A node, ``rx`` or ``tx``, a device."""
 Comments = Mapping[tuple[str, str, str, float], Sequence[str]]
-"""By node, ``rx`` or ``tx``, device, and microseconds since the first frame."""
+"""By a place, and microseconds since the beginning."""
 
 
 def file_of(record: Record, comments: Comments) -> bytes:
@@ -25,8 +29,8 @@ def file_of(record: Record, comments: Comments) -> bytes:
 
 def _blocks(record: Record, comments: Comments) -> Iterator[bytes]:
     probe = record.probe
-    frames = sorted((s for s in record.sightings if s.time and s.network), key=lambda s: s.time)
-    frames = [s for s in frames if s.point in ("rx", "tx")]
+    frames = sorted((s for s in record.sightings if s.by == "taps"), key=lambda s: s.time)
+    waiting = _by_place(comments)
     words = f"netlab trace {record.terrain.lab} {probe.sender} {probe.target or probe.destination}"
     yield pcapng.section(f"{words}: {probe.result}", "netlab")
     numbers: dict[tuple[str, str], int] = {}
@@ -36,18 +40,26 @@ def _blocks(record: Record, comments: Comments) -> Iterator[bytes]:
             numbers[where] = len(numbers)
             yield pcapng.interface(_link(frame), f"{frame.node}:{frame.device}")
     yield pcapng.names({a: nodes for a, nodes in record.terrain.holders.items() if nodes})
-    zero = frames[0].time if frames else 0
     for frame in frames:
         data = frame.link + frame.network
-        mark = frame.node, frame.point, frame.device, round((frame.time - zero) / 1000, 1)
+        told = waiting.get((frame.node, frame.point, frame.device))
         yield pcapng.packet(
             numbers[frame.node, frame.device],
             frame.time,
             data,
             len(data),
             _flags(frame),
-            comments.get(mark, ()),
+            told.popleft() if told else (),
         )
+
+
+def _by_place(comments: Comments) -> Mapping[Place, deque[Sequence[str]]]:
+    """In their order: who tells what happened to a frame may have another clock than its socket."""
+    found: dict[Place, deque[Sequence[str]]] = {}
+    for node, point, device, time in sorted(comments, key=lambda mark: mark[3]):
+        told = found.setdefault((node, point, device), deque())
+        told.append(comments[node, point, device, time])
+    return found
 
 
 def _link(frame: Sighting) -> int:

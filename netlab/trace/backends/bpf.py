@@ -28,7 +28,7 @@ from netlab.trace.cookie import marks
 from netlab.trace.model import Probe
 from netlab.trace.sighting import Sighting
 from netlab.trace.terrain import Terrain
-from netlab.trace.tracepoints import POINTS
+from netlab.trace.tracepoints import POINTS, Point
 
 ROOM = 1 << 20
 """Bytes; some 2,500 events."""
@@ -103,8 +103,7 @@ def _watching(scene: Scene, session: Session, types: Types) -> Watching:
     gates = Gates(session, types, found, os.getpid(), ports)
     points: dict[int, tuple[str, str]] = {}
     hooks: dict[str, int] = {}
-    for name in points_for(probe, terrain):
-        point = POINTS[name]
+    for name, point in points_for(probe, terrain).items():
         for stage in STAGES if name == "hook" else ("",):
             number = session.load(point.event, gates.of(point), answer=int(bool(stage)))
             if number is None:
@@ -122,12 +121,13 @@ def _watching(scene: Scene, session: Session, types: Types) -> Watching:
     return Watching(session, telling, points, gaps)
 
 
-def points_for(probe: Probe, terrain: Terrain) -> list[str]:
+def points_for(probe: Probe, terrain: Terrain) -> dict[str, Point]:
     """What can be of use: a program that nobody needs is in the way of every packet."""
     relays = any(d.kind in ("tun", "tap") for s in terrain.spots.values() for d in s.devices)
     other = {4: ("route6",), 6: ("route",)}[probe.version] if not terrain.has_tunnels else ()
     unless = {*other, *(() if relays else ("queue",))}
-    return [name for name in POINTS if name not in unless]
+    found = {name: point for name, point in POINTS.items() if name not in unless}
+    return found | {"hook": POINTS["hook"]._replace(begins=relays)}
 
 
 def _families(probe: Probe, terrain: Terrain) -> list[int]:

@@ -217,4 +217,5 @@ backend = Backend(
     option="CONFIG_PACKET",
     obstacle=obstacle,
     watch=watch,
+    instead_of="bpf",
 )
