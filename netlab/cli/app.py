@@ -720,7 +720,11 @@ def explain(
     ] = None,
     stack: Annotated[
         bool,
-        typer.Option("--map", help="Draw FROM's network stack: what packets pass, in order."),
+        typer.Option(
+            "--map",
+            envvar="NETLAB_EXPLAIN_MAP",
+            help="Draw FROM's network stack: what packets pass, in order.",
+        ),
     ] = False,
     planned: Annotated[
         bool, typer.Option("--planned", help="What the file says, even where the lab is up.")
@@ -739,7 +743,8 @@ def explain(
 ) -> int:
     """Foretell a packet's way, or draw a node's stack.
 
-    From what the nodes hold; nothing is sent."""
+    From what the nodes hold; nothing is sent.
+    """
     from netlab.cli import explain as work
 
     if stack:
