@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from netlab.model.topology import Interface
 from netlab.model.words import Cidr
@@ -12,8 +11,7 @@ Path: TypeAlias = tuple[str | int, ...]
 """A place in the file: ``("nodes", "gw", "routes", 1)``."""
 
 
-@dataclass(frozen=True)
-class Nic:
+class Nic(NamedTuple):
     """One interface of one node, as it will be."""
 
     node: str
@@ -43,8 +41,7 @@ class Nic:
         return (*self.addresses_at, *place)
 
 
-@dataclass(frozen=True)
-class Site:
+class Site(NamedTuple):
     """Where a node stands."""
 
     lab: str

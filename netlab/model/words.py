@@ -94,14 +94,12 @@ def _prefix(value: Any) -> Prefix:
         return value
     text = str(value)
     try:
-        return ip_network(text)
-    except ValueError:
-        pass
-    try:
         right = ip_network(text, strict=False)
     except ValueError:
         raise ValueError(f"{text!r} is not a prefix (10.0.0.0/24)") from None
-    raise ValueError(f"{text} has bits set beyond its length: {right} is meant?")
+    if ip_address(text.partition("/")[0]) != right.network_address:
+        raise ValueError(f"{text} has bits set beyond its length: {right} is meant?")
+    return right
 
 
 def _mac(value: Any) -> str:

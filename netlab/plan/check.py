@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from ipaddress import ip_network
+from typing import TypeVar
 
 from netlab.devices import DeviceKind
 from netlab.model.site import Nic, Path, Site
@@ -23,6 +24,8 @@ from netlab.resources.network import MAIN
 
 SWITCH_PART = re.compile(r"[A-Za-z0-9_.-]+")
 INTERFACE_SWITCH = re.compile(r"(ipv6\.)?(neigh\.)?[A-Za-z0-9_-]+")
+
+HeldT = TypeVar("HeldT", IP, str)
 
 MOST_NAMED = 8
 """How many interfaces or subnets a message lists."""
@@ -275,22 +278,30 @@ def _interfaces(node: Node, site: Site) -> Iterator[Finding]:
         if nic.name == "lo":
             yield from _loopback(nic)
         for address in nic.addresses:
-            where, ip = nic.address_at(address), address.ip
-            if address.version == 6 and 0 < nic.mtu < LEAST_IPV6_MTU:
-                yield Finding(where, f"IPv6 needs an mtu of {LEAST_IPV6_MTU} at least ({address})")
-            if address.version == 6 and ipv6_is_off(nic, node):
-                yield Finding(where, f"IPv6 is switched off on {nic.name} (disable_ipv6)")
-            if ip.is_multicast or ip.is_unspecified:
-                yield Finding(where, f"{ip} cannot be an interface's address")
-            elif what := _of_subnet(ip, address):
-                first = f"{address.network[1]}/{address.network.prefixlen}"
-                yield Finding(where, f"{ip} is {what}", f"the first one in it is {first}")
-            if ip.is_loopback and nic.name != "lo":
-                yield Finding(where, f"{ip} belongs to lo")
+            ip = address.ip
             other = held.setdefault(ip, nic)
-            is_told = ip.is_link_local or nic.master or other.master
-            if other is not nic and not is_told:
-                yield Finding(where, f"{ip} is on {other.name} of {site.name} already")
+            for words in _address(address, ip, nic, node, other):
+                yield Finding(nic.address_at(address), *words)
+
+
+def _address(
+    address: Cidr, ip: IP, nic: Nic, node: Node, other: Nic
+) -> Iterator[tuple[str] | tuple[str, str]]:
+    """What is wrong with it on that interface; ``other`` is the first of the node that has it."""
+    if address.version == 6 and 0 < nic.mtu < LEAST_IPV6_MTU:
+        yield (f"IPv6 needs an mtu of {LEAST_IPV6_MTU} at least ({address})",)
+    if address.version == 6 and ipv6_is_off(nic, node):
+        yield (f"IPv6 is switched off on {nic.name} (disable_ipv6)",)
+    if ip.is_multicast or ip.is_unspecified:
+        yield (f"{ip} cannot be an interface's address",)
+    elif what := _of_subnet(ip, address):
+        first = f"{address.network[1]}/{address.network.prefixlen}"
+        yield f"{ip} is {what}", f"the first one in it is {first}"
+    if ip.is_loopback and nic.name != "lo":
+        yield (f"{ip} belongs to lo",)
+    is_told = ip.is_link_local or nic.master or other.master
+    if other is not nic and not is_told:
+        yield (f"{ip} is on {other.name} of {nic.node} already",)
 
 
 def _loopback(nic: Nic) -> Iterator[Finding]:
@@ -310,21 +321,24 @@ def _loopback(nic: Nic) -> Iterator[Finding]:
 def _segments(wiring: Wiring) -> Iterator[Finding]:
     """One address or one MAC twice where both are heard."""
     for members in (*wiring.segments, *wiring.ends):
-        macs = ((nic, nic.mac, (*nic.settings_at, "mac")) for nic in members if nic.mac)
-        yield from _twice(macs, "MAC")
+        macs = ((nic, nic.mac) for nic in members if nic.mac)
+        for nic, mac, other in _twice(macs):
+            where = (*nic.settings_at, "mac")
+            yield Finding(where, f"MAC {mac} is {other.node}:{other.name}'s already")
     for members in wiring.segments:
-        yield from _twice(
-            ((nic, str(a.ip), nic.address_at(a)) for nic in members for a in nic.addresses),
-            "address",
-        )
+        held = ((nic, address.ip) for nic in members for address in nic.addresses)
+        for nic, ip, other in _twice(held):
+            where = nic.address_at(next(a for a in nic.addresses if a.ip == ip))
+            yield Finding(where, f"address {ip} is {other.node}:{other.name}'s already")
 
 
-def _twice(held: Iterable[tuple[Nic, str, Path]], what: str) -> Iterator[Finding]:
-    first: dict[str, Nic] = {}
-    for nic, value, path in held:
+def _twice(held: Iterable[tuple[Nic, HeldT]]) -> Iterator[tuple[Nic, HeldT, Nic]]:
+    """What an interface holds that one of another node has before it."""
+    first: dict[HeldT, Nic] = {}
+    for nic, value in held:
         other = first.setdefault(value, nic)
         if other is not nic and other.node != nic.node:
-            yield Finding(path, f"{what} {value} is {other.node}:{other.name}'s already")
+            yield nic, value, other
 
 
 def _some(words: Iterable[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import blake2s
 from typing import TypeAlias
 
@@ -184,7 +184,7 @@ def _with_masters(
             masters[node, interface] = bridge
         for port in devices[nic.settings.kind].ports(nic.settings):
             masters[node, port] = interface
-    return {s: replace(n, master=masters[s]) if s in masters else n for s, n in nics.items()}
+    return {s: n._replace(master=masters[s]) if s in masters else n for s, n in nics.items()}
 
 
 # segments
@@ -277,7 +277,7 @@ def _addressed(nic: Nic, addresses: Mapping[Spot, tuple[Cidr, ...]], node: Node)
     is_automatic = nic.settings.addresses is None
     if is_automatic and (0 < nic.mtu < LEAST_IPV6_MTU or ipv6_is_off(nic, node)):
         found = tuple(a for a in found if a.version == 4)
-    return replace(nic, addresses=found)
+    return nic._replace(addresses=found)
 
 
 def ipv6_is_off(nic: Nic, node: Node) -> bool:
