@@ -91,7 +91,9 @@ class Telling:
         """None for what is another packet's, or is in no node of the lab."""
         tell = _TOLD.get(point, Telling._packet)
         seen = tell(self, point, head, fields)
-        return replace(seen, point=point) if seen and not seen.point else seen
+        if seen is None or not seen.node:
+            return None
+        return seen if seen.point else replace(seen, point=point)
 
     # packets
 
