@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
 
 def count(number: int, noun: str) -> str:
-    """``1 node``, ``2 nodes``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    """``1 node``, ``2 nodes``, ``2 copies``."""
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun[:-1]}ies" if noun.endswith("py") else f"{number} {noun}s"
 
 
 def listed(names: Iterable[str]) -> str:

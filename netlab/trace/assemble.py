@@ -457,7 +457,7 @@ class Builder:
             chain, rule = self.dropped
             dropped = Dropped(dropped_words(chain, rule))
             self.steps.append(replace(self.freed, words=dropped.words) if self.freed else dropped)
-        elif self.stage == "prerouting" and not self._bridging:
+        elif self.stage == "prerouting" and not self._bridging and not self.inside:
             self._decide(self._outer, self._in)
         elif self.stage == "postrouting" and self.route is not None and not self._bridging:
             self._neighbour(self.route.device)

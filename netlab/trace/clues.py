@@ -9,6 +9,7 @@ from collections.abc import Callable
 from ipaddress import ip_address
 from typing import TypeAlias
 
+from netlab.trace import reasons
 from netlab.trace.evidence import Evidence
 from netlab.trace.facts import LinkFact
 from netlab.trace.model import Rx
@@ -35,6 +36,18 @@ def after(*stages: str) -> Clue:
 
 def never_sent(e: Evidence) -> str:
     return f"{e.node} sent nothing" if not e.stage and not e.inside else ""
+
+
+def dropped_at_hook(e: Evidence) -> str:
+    """By something that no chain of nftables tells of."""
+    said = e.freed is not None and e.freed.reason == "NETFILTER_DROP"
+    return f"the kernel says NETFILTER_DROP within the {e.inside} hook" if said and e.inside else ""
+
+
+def let_fall(e: Evidence) -> str:
+    if e.freed is None or e.arrived or e.freed.reason in reasons.USUAL:
+        return ""
+    return f"the kernel says {e.freed.reason} in {e.freed.function.partition('+')[0]}"
 
 
 def of_leg(*kinds: str) -> Clue:

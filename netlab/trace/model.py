@@ -59,6 +59,7 @@ class Disposition(StrEnum):
     MISDIRECTED = "misdirected"
     NOT_REASSEMBLED = "not-reassembled"
     UNREAD = "unread"
+    DROPPED = "dropped"
     LEFT = "left"
     LOST = "lost"
     UNKNOWN = "unknown"
@@ -83,6 +84,7 @@ MEANING: dict[Disposition, str] = {
     Disposition.MISDIRECTED: "another node than the one that was meant took it in",
     Disposition.NOT_REASSEMBLED: "it had been fragmented, and not all of its pieces arrived",
     Disposition.UNREAD: "it reached a program or a device that does not read",
+    Disposition.DROPPED: "a node let it fall, and the kernel's word for it is all that is known",
     Disposition.LEFT: "it left the lab by a device of which the other end is elsewhere",
     Disposition.LOST: "it vanished, and nothing that could be seen says why",
     Disposition.UNKNOWN: "it hangs on what cannot be known beforehand (of predictions only)",

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from netlab.trace import reasons
 from netlab.trace.clues import (
     RATE_LIMITED,
     Clue,
@@ -31,6 +32,7 @@ from netlab.trace.clues import (
     circle_of,
     counted,
     dead_link,
+    dropped_at_hook,
     dropped_by_policy,
     dropped_by_rule,
     either,
@@ -46,6 +48,7 @@ from netlab.trace.clues import (
     is_fragment,
     isolated_ports,
     leads_outside,
+    let_fall,
     limited_before,
     link_down,
     longer_than_peer_takes,
@@ -139,6 +142,7 @@ def names() -> list[str]:
 
 def _words(e: Evidence) -> Mapping[str, str]:
     chain, packet, route = e.chain, e.packet, e.route
+    reason = reasons.of(e.freed.reason, e.freed.function) if e.freed else reasons.Reason("")
     dead, blocked, down = dead_link(e), blocked_port(e), shut_port(e)
     tunnel = wrong_tunnel(e)
     return {
@@ -168,6 +172,9 @@ def _words(e: Evidence) -> Mapping[str, str]:
         "target": e.probe.target or e.probe.destination,
         "what": {"reply": "the answer", "error": "the ICMP error"}.get(e.leg, "the packet"),
         "mac": packet.destination_mac if packet else "",
+        "hook": e.inside,
+        "reason": reason.words,
+        "reason_advice": reason.advice,
         "circle": " → ".join(circle_of(e)),
         "dead": named(dead),
         "dead_node": dead[0] if dead else "",
@@ -539,6 +546,22 @@ CAUSES: tuple[Entry, ...] = (
         (after("rx"), for_another_mac),
         "the frame came to {node} with the MAC {mac}, which {node} does not have",
         "the sender's neighbour entry is wrong: see `neighbours` there, or ip neigh flush",
+    ),
+    # what only the kernel's own word is known of
+    Entry(
+        "netfilter-drop",
+        Disposition.DENIED,
+        (dropped_at_hook,),
+        "something at the {hook} hook of {node} drops {what}, and no rule that was seen",
+        "a rule of nftables is named where nft-trace watches; else see iptables-legacy-save, and"
+        " bpftool net",
+    ),
+    Entry(
+        "kernel-drop",
+        Disposition.DROPPED,
+        (let_fall,),
+        "{node} let {what} fall: {reason}",
+        "{reason_advice}",
     ),
 )
 """The first that holds."""

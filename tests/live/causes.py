@@ -329,6 +329,11 @@ links:
                 "cli sysctl -qw net.ipv6.conf.eth0.dad_transmits=60",
                 "cli ip link set eth0 down", "cli ip link set eth0 up",
                 "cli ip address add fd00::1/64 dev eth0")),
+    # what only the kernel says
+    Case("netfilter-drop", "denied", routed(gw=chain("forward", "tcp dport 80 drop")),
+         f"{TCP} --backends bpf"),
+    Case("kernel-drop", "dropped", routed(), UDP,
+         ("gw ping -c 1 -W 1 10.2.0.2", "gw tc qdisc replace dev b root pfifo limit 0")),
     # devices that are programs or tunnels
     Case("tun-without-reader", "unread",
          routed(gw="interfaces: {tun0: {kind: tun, addresses: [10.8.0.1/24]}}"), "cli 10.8.0.2"),
