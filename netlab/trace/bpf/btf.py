@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -27,6 +27,7 @@ _EACH = {_STRUCT: 12, _UNION: 12, _ENUM: 8, _FUNC_PROTO: 8, 15: 12, 19: 12}
 """Bytes for each of ``vlen`` parts; DATASEC and ENUM64 likewise."""
 
 _RECORD = struct.Struct("=III")
+_BEGINNING = struct.Struct("=II")
 
 
 class NoSuchType(LookupError):
@@ -61,21 +62,32 @@ class Btf:
         self._first_string = len(base._strings) if base else 0
 
     @cached_property
-    def _places(self) -> list[int]:
-        """Where each record lies; its number less the first is its place here."""
+    def _index(self) -> tuple[list[int], dict[int, list[tuple[int, int]]]]:
+        """Where each record lies, from the first on; and by the places of their names the number
+        and the kind of those that can be asked for. All of them are gone through once.
+        """
         places: list[int] = []
-        at, data, end = 0, self._data, len(self._data)
-        unpack, put, extra, each = _RECORD.unpack_from, places.append, _EXTRA.get, _EACH.get
+        named: dict[int, list[tuple[int, int]]] = {}
+        at, data, end, number = 0, self._data, len(self._data), self._first
+        sizes = [12 + _EXTRA.get(kind, 0) for kind in range(32)]
+        parts = [_EACH.get(kind, 0) for kind in range(32)]
+        asked = [kind in _ASKED_FOR for kind in range(32)]
+        unpack, put = _BEGINNING.unpack_from, places.append
         while at < end:
             put(at)
-            info = unpack(data, at)[1]
+            called, info = unpack(data, at)
             kind = info >> 24 & 31
-            at += 12 + extra(kind, 0) + each(kind, 0) * (info & 0xFFFF)
-        return places
+            if called and asked[kind]:
+                named.setdefault(called, []).append((number, kind))
+            at += sizes[kind]
+            if parts[kind]:
+                at += parts[kind] * (info & 0xFFFF)
+            number += 1
+        return places, named
 
     @property
     def count(self) -> int:
-        return self._first + len(self._places)
+        return self._first + len(self._index[0])
 
     # names
 
@@ -85,33 +97,17 @@ class Btf:
         start = offset - self._first_string
         return self._strings[start : self._strings.index(b"\0", start)].decode()
 
-    def _offsets_of(self, name: str) -> set[int]:
-        found = self._base._offsets_of(name) if self._base else set()
-        wanted = b"\0" + name.encode() + b"\0"
-        at = self._strings.find(wanted)
-        while at >= 0:
-            found.add(self._first_string + at + 1)
-            at = self._strings.find(wanted, at + 1)
-        return found
-
     def numbers(self, name: str, kinds: Collection[int]) -> list[int]:
         """Of all types of that name and one of these kinds, the module's own last."""
         found = self._base.numbers(name, kinds) if self._base else []
-        for offset in self._offsets_of(name):
-            found += [n for n, kind in self._named.get(offset, ()) if kind in kinds]
-        return found
+        return found + [n for n, kind in self._by_name.get(name, ()) if kind in kinds]
 
     @cached_property
-    def _named(self) -> dict[int, list[tuple[int, int]]]:
-        """By the place of its name: number and kind of each type that can be asked for."""
-        named: dict[int, list[tuple[int, int]]] = {}
-        unpack, data = _RECORD.unpack_from, self._data
-        for number, at in enumerate(self._places, self._first):
-            called, info, _ = unpack(data, at)
-            kind = info >> 24 & 31
-            if called and kind in _ASKED_FOR:
-                named.setdefault(called, []).append((number, kind))
-        return named
+    def _by_name(self) -> dict[str, list[tuple[int, int]]]:
+        found: dict[str, list[tuple[int, int]]] = {}
+        for offset, types in self._index[1].items():
+            found.setdefault(self._text(offset), []).extend(types)
+        return found
 
     # records
 
@@ -121,7 +117,7 @@ class Btf:
             return self._base._record(number)
         if not self._first <= number < self.count:
             return "", 0, 0, 0, b""  # void
-        at = self._places[number - self._first]
+        at = self._index[0][number - self._first]
         called, info, size = _RECORD.unpack_from(self._data, at)
         kind = info >> 24 & 31
         length = _EXTRA.get(kind, 0) + _EACH.get(kind, 0) * (info & 0xFFFF)
@@ -222,27 +218,28 @@ class Btf:
 
 def kernel() -> Btf:
     """Raises NoSuchType."""
-    return Btf(_read(VMLINUX))
+    return Btf(read(VMLINUX))
 
 
-def module_of(tracepoint: str) -> str | None:
-    """The module that has a tracepoint, found without reading its types."""
+Read = Callable[[str], bytes]
+"""Of a module, or of the kernel, what lies in its file. Raises NoSuchType."""
+
+
+def module_of(tracepoint: str, read: Read) -> str | None:
+    """The module that has a tracepoint, or the kernel, found without looking at the types."""
     wanted = f"\0btf_trace_{tracepoint}\0".encode()
-    return next((name for name in sorted(_listed()) if wanted in _read(name)), None)
-
-
-def open_module(name: str, base: Btf) -> Btf:
-    return base if name == VMLINUX else Btf(_read(name), base)
+    return next((name for name in _listed() if wanted in read(name)), None)
 
 
 def _listed() -> Sequence[str]:
     try:
-        return os.listdir(DIRECTORY)
+        return sorted(os.listdir(DIRECTORY), key=lambda name: (name != VMLINUX, name))
     except FileNotFoundError as problem:
         raise NoSuchType("the kernel tells nothing of its types") from problem
 
 
-def _read(name: str) -> bytes:
+def read(name: str) -> bytes:
+    """Raises NoSuchType."""
     try:
         with open(f"{DIRECTORY}/{name}", "rb") as file:
             return file.read()

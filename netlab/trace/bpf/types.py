@@ -28,6 +28,7 @@ class Types:
         self._known: dict[str, Any] = _read(self._file)
         self._is_new = False
         self._opened: dict[str, btf.Btf] = {}
+        self._files: dict[str, bytes] = {}
 
     def way(self, path: str, tracepoint: str = "") -> Way:
         """See ``Btf.way``; a module's types are those beside its tracepoint. Raises NoSuchType."""
@@ -70,14 +71,14 @@ class Types:
         try:
             found = self._kernel().way(path)
         except NoSuchType:
-            module = btf.module_of(tracepoint) if tracepoint else None
+            module = btf.module_of(tracepoint, self._read) if tracepoint else None
             if module in (None, btf.VMLINUX):
                 raise
             found = self._module(str(module)).way(path)
         return found.offsets, found.size
 
     def _arguments(self, tracepoint: str) -> list[str]:
-        module = btf.module_of(tracepoint)
+        module = btf.module_of(tracepoint, self._read)
         if module is None:
             raise NoSuchType(f"there is no tracepoint {tracepoint}")
         return list(self._module(module).arguments(tracepoint))
@@ -87,9 +88,15 @@ class Types:
 
     def _module(self, name: str) -> btf.Btf:
         if name not in self._opened:
-            base = btf.kernel() if name == btf.VMLINUX else self._kernel()
-            self._opened[name] = btf.open_module(name, base)
+            base = None if name == btf.VMLINUX else self._kernel()
+            self._opened[name] = btf.Btf(self._read(name), base)
         return self._opened[name]
+
+    def _read(self, name: str) -> bytes:
+        """Each file once."""
+        if name not in self._files:
+            self._files[name] = btf.read(name)
+        return self._files[name]
 
 
 def build_id() -> str:

@@ -22,7 +22,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(name)
         return kernel().data()
 
-    monkeypatch.setattr(btf, "_read", open_)
+    monkeypatch.setattr(btf, "read", open_)
     monkeypatch.setattr(btf, "_listed", lambda: ["vmlinux"])
     return names
 
