@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
@@ -31,6 +32,18 @@ class Visits:
             for ns, act in acts.items()
         }
         return {ns: self._worker.wait(job) for ns, job in jobs.items()}
+
+    def apart(self, act: Callable[[], T]) -> T:
+        """In a namespace of its own, which ends with it. Raises OSError."""
+
+        def there() -> T:
+            fd = self._worker.unshare()
+            try:
+                return act()
+            finally:
+                os.close(fd)
+
+        return self._worker.call(there)
 
     def _inside(self, ns: str, act: Callable[[], T]) -> T:
         with self._namespaces.inside(ns):
