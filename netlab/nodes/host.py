@@ -183,8 +183,9 @@ def destination(route: Route) -> str:
     """As a prefix: which ``default`` is meant, its gateways tell."""
     if route.to != "default":
         return str(route.to)
-    gateways = [hop.gateway for hop in _ways(route) if hop.gateway] + [route.source]
-    return ANYWHERE[6 if any(g is not None and g.version == 6 for g in gateways) else 4]
+    ways = [hop.gateway for hop in route.via] if isinstance(route.via, tuple) else [route.via]
+    is_six = any(ip is not None and ip.version == 6 for ip in (*ways, route.source))
+    return ANYWHERE[6 if is_six else 4]
 
 
 def _ways(route: Route) -> tuple[Hop, ...]:
@@ -200,6 +201,8 @@ def _ipv4(nic: Nic) -> Iterator[Cidr]:
 
 
 def _source(route: Route, site: Site) -> set[Key]:
+    if route.source is None:
+        return set()
     return {_key(n, str(a)) for n in site.nics for a in n.addresses if a.ip == route.source}
 
 
