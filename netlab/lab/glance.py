@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from netlab.errors import StateRefused
 
-FORMAT = 1
+FORMAT = 2
 
 UP = b'\n{"up":'
 """How a line begins that ends a finished change; within a line there is no such."""

@@ -5,7 +5,7 @@ the namespaces it makes; the next line confirms it. An ``up`` line ends a finish
 file was then, and what ``ls`` tells, so that listing labs reads two lines. A last line without its
 end was never acted on.
 
-    {"format": 1, "lab": "ring", "boot": "9f…", "file": "/…/ring.yaml", "digest": "b1…"}
+    {"format": 2, "lab": "ring", "boot": "9f…", "file": "/…/ring.yaml", "digest": "b1…"}
     {"inodes": {"ring.r1": 4026532301}, "do": [[null, ["Namespace", "ring.r1", []]]]}
     {"up": {"since": 1700000000, "nodes": {"r1": "router"}, …}, "file": "/…/ring.yaml", …}
 """
