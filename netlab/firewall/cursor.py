@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import NoReturn, TypeVar
 
@@ -9,7 +10,10 @@ from .lexer import BULK, END, MARK, NUMBER, STRING, TIME, WORD, Tokens, integer
 from .problems import Wrong, did_you_mean
 
 T = TypeVar("T")
+_NAME = re.compile(r'"[A-Za-z_](?:\w|[./-](?=\w))*"', re.ASCII)
 _LONG = 60
+_LONGEST_NAME = 255
+_LONGEST_COMMENT = 127
 
 
 Reach = Callable[[str, int, "Callable[[Cursor], None]"], None]
@@ -71,11 +75,14 @@ class Cursor:
 
     def word(self, what: str) -> str:
         """A name: a word, or a quoted one."""
-        if self.kind == WORD:
-            return self.take()
-        if self.kind == STRING:
-            return self.take()[1:-1]
-        self.refuse(f"expected {what}, found {self.said}")
+        if self.kind not in (WORD, STRING):
+            self.refuse(f"expected {what}, found {self.said}")
+        if self.kind == STRING and not _NAME.fullmatch(self.text):
+            self.refuse(f"{self.said} cannot be {what}", "names begin with a letter, and have "
+                        "letters, digits and . / _ - in them")  # fmt: skip
+        if len(self.text.encode()) > _LONGEST_NAME:
+            self.refuse(f"a name has at most {_LONGEST_NAME} bytes")
+        return self.take().strip('"')
 
     def number(self, what: str, top: int = (1 << 64) - 1) -> int:
         if self.kind != NUMBER:
@@ -95,6 +102,11 @@ class Cursor:
         if self.kind != STRING:
             self.refuse(f"expected {what} in quotes, found {self.said}", 'write it as "…"')
         return self.take()[1:-1]
+
+    def comment(self) -> str:
+        if self.kind == STRING and len(self.text.encode()) > _LONGEST_COMMENT + 2:
+            self.refuse(f"a comment has at most {_LONGEST_COMMENT} bytes")
+        return self.string("a comment")
 
     @property
     def ended(self) -> bool:

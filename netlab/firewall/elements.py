@@ -247,8 +247,6 @@ def _attributes(kind: SetKind, each: s.Element, scope: Scope,
     elif expressions:
         parts.append(nest(11, *expressions))
     comment = each.comment.encode()
-    if len(comment) > 127:
-        raise Wrong(each.at, "a comment has at most 127 bytes")
     return b"".join(parts), userdata((0, comment + b"\0")) if comment else b""
 
 

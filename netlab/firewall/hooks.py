@@ -80,14 +80,17 @@ def priority(hook: s.Hook | s.Flowtable, family: str, scope: Scope) -> int:
     tree = scope.replaced(hook.priority) if hook.priority is not None else s.Value("0")
     if not isinstance(tree, s.Value):
         raise Wrong(hook.at, "a priority is a number or a name")
+    known = priorities(family)
+    if tree.text in known:
+        return known[tree.text] + hook.offset
     try:
-        return int(tree.text) + hook.offset
+        number = int(tree.text) + hook.offset
     except ValueError:
-        known = priorities(family)
-    if tree.text not in known:
         raise Wrong(tree.at, f"tables of family {family} have no priority {tree.text!r}",
-                    did_you_mean(tree.text, known))  # fmt: skip
-    return known[tree.text] + hook.offset
+                    did_you_mean(tree.text, known)) from None  # fmt: skip
+    if not -(1 << 31) <= number < 1 << 31:
+        raise Wrong(tree.at, f"the priority {number} has more than 32 bits")
+    return number
 
 
 def devices(trees: tuple[s.Expression, ...], scope: Scope) -> list[bytes]:
@@ -106,5 +109,7 @@ def device_names(trees: tuple[s.Expression, ...], scope: Scope) -> list[str]:
         for each in scope.elements(several):
             if not isinstance(each.key, s.Value):
                 raise Wrong(each.at, "expected the name of a device")
+            if not 0 < len(each.key.text.encode()) < 16:
+                raise Wrong(each.key.at, "the name of a device has 1 to 15 bytes")
             names.append(each.key.text)
     return names

@@ -62,8 +62,16 @@ _BELONGS = {
 }
 
 
+_LIMITS = {
+    errno.ENFILE: "the set is full: give it a larger size",
+    errno.EMLINK: "chains may call each other 16 deep",
+}
+
+
 def hint(message: Message, code: int, offset: int) -> str:
     """What may help, "" where nothing is known; ``offset``: of what the kernel points at."""
+    if code in _LIMITS:
+        return _LIMITS[code]
     find = _FIND.get(message.number)
     at = offset - _HEADERS
     pointed = next(each(message.body[at:]), (0, b"")) if at >= 0 else (0, b"")
@@ -83,6 +91,9 @@ def _chain(message: Message, code: int, kind: int, data: bytes) -> str:
     if code == errno.ENOENT and kind == 7:  # NFTA_CHAIN_TYPE
         plain = f"NF_TABLES_{_FAMILIES[message.family]}"
         return _lacks("NFT_NAT" if string(data) == "nat" else plain)
+    is_nat = string(attributes(message.body).get(7, b"")) == "nat"
+    if code == errno.EOPNOTSUPP and is_nat:
+        return "chains of type nat have a priority above -200: connections are tracked by then"
     return ""
 
 

@@ -85,6 +85,8 @@ def _l3(tree: s.Object, options: dict[str, str]) -> int:
 
 def _helper(tree: s.Object) -> list[bytes]:
     options = _options(tree, "type", "protocol")
+    if len(options["type"].encode()) > 15:
+        raise Wrong(tree.at, "the name of a helper has at most 15 bytes")
     body = [text(1, options["type"]), u8(3, _protocol(tree, options))]
     family = _l3(tree, options)
     return [*body, u16(2, family)] if family else body
@@ -101,7 +103,7 @@ def _timeout(tree: s.Object) -> list[bytes]:
             raise Wrong(tree.at, f"{options['protocol']} has no state {state!r}",
                         did_you_mean(state, filter(None, states)))  # fmt: skip
         pairs.append(u32(states.index(state) + (1 if states[0] else 0),
-                         milliseconds(time, tree.at) // 1000))  # fmt: skip
+                         milliseconds(time, tree.at, 0xFFFFFFFF * 1000) // 1000))  # fmt: skip
     return [*body, nest(3, *pairs)]
 
 
@@ -117,7 +119,7 @@ def _expectation(tree: s.Object) -> list[bytes]:
     return [
         u16(1, _l3(tree, options)), u8(2, _protocol(tree, options)),
         u16(3, _number(tree, options, "dport", 0xFFFF)),
-        attribute(4, milliseconds(options["timeout"], tree.at).to_bytes(4, "little")),
+        attribute(4, milliseconds(options["timeout"], tree.at, 0xFFFFFFFF).to_bytes(4, "little")),
         u8(5, _number(tree, options, "size", 255)),
     ]  # fmt: skip
 

@@ -65,10 +65,9 @@ class _Reader:
     def text(self, source: Source, line: Callable[[Cursor], None]) -> None:
         """All lines of a text, each read by ``line``."""
         start = self.sources.add(source)
-        if len(source.text) > _LARGEST:
+        if odd := _unreadable(source.text):
             place = Place(source.file, source.line, 1)
-            message = f"{source.file} has more than {_LARGEST >> 20} MiB"
-            self.problems.append(RuleProblem(place, message))
+            self.problems.append(RuleProblem(place, f"{source.file} {odd}"))
             return
         self.open.append(source.file)
         try:
@@ -109,6 +108,17 @@ class _Reader:
         if len(self.sources.texts) >= _FILES:
             raise Wrong(at, f"more than {_FILES} files are included")
         self.text(source, line)
+
+
+def _unreadable(text: str) -> str:
+    """What is wrong with a text as a whole."""
+    if len(text) > _LARGEST:
+        return f"has more than {_LARGEST >> 20} MiB"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "is no text in UTF-8"
+    return ""
 
 
 def _why(error: Exception) -> str:
@@ -230,7 +240,7 @@ def _table_line(c: Cursor, parts: list[s.Part | s.Define], flags: list[str],
             flags.append(c.one_of(("dormant", "owner", "persist"), "flag of a table"))
     elif word == "comment":
         c.take()
-        said["comment"] = c.string("a comment")
+        said["comment"] = c.comment()
     else:
         known = ("chain", "set", "map", "flowtable", "flags", "comment", "define", *OBJECTS)
         hint = did_you_mean(word, known)
@@ -287,7 +297,7 @@ def _hook(c: Cursor) -> dict[str, object]:
     )
     devices: tuple[s.Expression, ...] = ()
     if c.accept("device"):
-        devices = (constant(c),)
+        devices = (_device(constant(c)),)
     elif c.accept("devices"):
         c.expect("=")
         devices = devices_of(c)
@@ -299,13 +309,20 @@ def _hook(c: Cursor) -> dict[str, object]:
 
 def devices_of(c: Cursor) -> tuple[s.Expression, ...]:
     if c.text != "{":
-        return (constant(c),)
+        return (_device(constant(c)),)
     found: list[s.Expression] = []
     for each in set_literal(c).elements:
         if isinstance(each, s.Bulk):
             raise Wrong(each.at, "numbers are no names of devices")
-        found.append(each if isinstance(each, s.Variable) else each.key)
+        found.append(_device(each if isinstance(each, s.Variable) else each.key))
     return tuple(found)
+
+
+def _device(tree: s.Expression) -> s.Expression:
+    is_name = isinstance(tree, s.Value) and not set(tree.text) & set("/: \t")
+    if not is_name and not isinstance(tree, s.Variable):
+        raise Wrong(tree.at, "expected the name of a device")
+    return tree
 
 
 def priority_of(c: Cursor) -> tuple[s.Expression, int]:
@@ -338,7 +355,7 @@ def _flags(c: Cursor) -> dict[str, object]:
 
 def _comment(c: Cursor) -> dict[str, object]:
     c.take()
-    return {"comment": c.string("a comment")}
+    return {"comment": c.comment()}
 
 
 _HEAD = {"type": _hook, "policy": _policy, "flags": _flags, "comment": _comment}

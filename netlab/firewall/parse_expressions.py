@@ -164,7 +164,7 @@ def _tcp_option(c: Cursor, at: int) -> s.Expression:
     c.take()
     c.take()
     if c.kind == NUMBER:
-        number = c.take()
+        number = str(c.number("an option", 255))
         length = (c.take(),) if c.text == "length" else ()
         return s.Selector(("tcp option", number, *length), at)
     if c.accept("@"):
@@ -331,14 +331,19 @@ def value(c: Cursor) -> s.Expression:
     i = c.i
     if END < c.kinds[i] < MARK and c.texts[i + 1] not in _BEHIND:
         return constant(c)
-    first = binary(c, constant)
-    if c.text == "/" and c.kind == MARK and c.kinds[c.i + 1] == NUMBER:
-        at = c.at
-        c.take()
+    return _wider(c, binary(c, constant))
+
+
+def _wider(c: Cursor, first: s.Expression) -> s.Expression:
+    """A prefix or a range, where more follows."""
+    if not isinstance(first, s.Value | s.Variable | s.Binary):
+        return first
+    at = c.at
+    if c.text == "/" and c.texts[c.i + 1].isdecimal():
+        c.i += 1
         first = s.Prefix(first, c.number("a prefix length", 128), at)
-    if c.text == "-" and c.kind == MARK:
-        at = c.at
-        c.take()
+    if c.text == "-":
+        c.i += 1
         return s.Range(first, binary(c, constant), at)
     return first
 
@@ -373,6 +378,15 @@ def sum_of_selectors(c: Cursor) -> s.Expression:
     return binary(c, operand)
 
 
+def reads(tree: s.Expression) -> bool:
+    """Whether it is read from the packet, or computed from what is."""
+    if isinstance(tree, s.Concat):
+        return all(map(reads, tree.parts))
+    if isinstance(tree, s.Binary):
+        return reads(tree.left)
+    return isinstance(tree, s.Selector | s.Raw | s.Hash)
+
+
 def assigned(c: Cursor) -> s.Expression:
     """What is written into something: a value, a selector, a map over one."""
     at = c.at
@@ -392,13 +406,7 @@ def _assigned_part(c: Cursor) -> s.Expression:
         return constant(c)
     if is_selector(c):
         return binary(c, operand)
-    first = binary(c, operand)
-    if c.text == "/" and c.kind == MARK and c.kinds[c.i + 1] == NUMBER:
-        c.take()
-        first = s.Prefix(first, c.number("a prefix length", 128), c.at)
-    if c.accept("-"):
-        return s.Range(first, binary(c, constant), c.at)
-    return first
+    return _wider(c, binary(c, operand))
 
 
 def set_or_name(c: Cursor) -> s.Expression:
@@ -467,8 +475,8 @@ def _plain_elements(c: Cursor, elements: list[s.Member]) -> bool:
     return bool(texts)
 
 
-_AFTER = frozenset((",", "}", "\n"))
-_ALONE_BEFORE = _AFTER | {":", ".", "comment", "timeout", "counter", ";"}
+_AFTER = frozenset((",", "}", "\n", ";"))
+_ALONE_BEFORE = _AFTER | {":", ".", "comment", "timeout", "counter"}
 _SIMPLE = (ADDRESS, NUMBER)
 
 
@@ -503,7 +511,7 @@ def element(c: Cursor) -> s.Member:
             name = c.take()
             options[name] = c.time(name)
         elif c.accept("comment"):
-            options["comment"] = c.string("a comment")
+            options["comment"] = c.comment()
         elif data is None and c.accept(":"):
             c.lines()
             data = mapped(c)

@@ -38,9 +38,12 @@ def _inside(c: Cursor, kind: str, said: dict[str, object], opened: int) -> None:
         if c.over:
             raise Wrong(opened, "the brace is never closed", "add a '}'")
         if c.accept("comment"):
-            said["comment"] = c.string("a comment")
+            said["comment"] = c.comment()
         elif kind in _WORDS:
+            at = c.at
             options += _options(c, kind)
+            if len(dict(options)) < len(options):
+                raise Wrong(at, f"{options[-1][0]} is said twice")
         else:
             said["body"] = _statement(c, kind)
         c.end()

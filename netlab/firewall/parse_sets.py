@@ -6,7 +6,7 @@ from . import syntax as s
 from .cursor import Cursor
 from .datatypes import TYPES
 from .lexer import WORD
-from .parse_expressions import concat, set_literal, sum_of_selectors
+from .parse_expressions import concat, reads, set_literal, sum_of_selectors
 from .problems import Wrong, did_you_mean
 
 FLAGS = ("constant", "dynamic", "interval", "timeout")
@@ -72,7 +72,7 @@ def _option(c: Cursor, kind: str, said: dict[str, object],
         said["auto_merge"] = True
     elif word == "comment":
         c.take()
-        said["comment"] = c.string("a comment")
+        said["comment"] = c.comment()
     else:
         _stateful(c, kind, statements)
 
@@ -126,12 +126,20 @@ def _type_name(c: Cursor, data: bool) -> str:
 
 
 def _typeof(c: Cursor) -> dict[str, object]:
-    said: dict[str, object] = {"key": concat(c, sum_of_selectors)}
+    said: dict[str, object] = {"key": concat(c, _asked)}
     if c.accept(":"):
         if c.accept("interval"):
             said["data_interval"] = True
         if c.text in ("verdict", *OBJECT_TYPES) or f"{c.text} {c.after()}" in OBJECT_TYPES:
             said["data"] = _type_names(c, data=True)
         else:
-            said["data"] = concat(c, sum_of_selectors)
+            said["data"] = concat(c, _asked)
     return said
+
+
+def _asked(c: Cursor) -> s.Expression:
+    at = c.at
+    tree = sum_of_selectors(c)
+    if not reads(tree):
+        raise Wrong(at, "typeof takes what is read from the packet", "as in typeof ip saddr")
+    return tree

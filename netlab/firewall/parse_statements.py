@@ -7,13 +7,14 @@ from collections.abc import Callable
 from . import syntax as s
 from .cursor import Cursor
 from .fields import TCP_OPTIONS
-from .lexer import END, MARK, NUMBER, STRING, WORD
+from .lexer import ADDRESS, END, MARK, NUMBER, PAIR, STRING, WORD
 from .parse_expressions import (
     assigned,
     concat,
     constant,
     is_selector,
     plain_selector,
+    reads,
     right_side,
     selector,
     set_literal,
@@ -62,17 +63,9 @@ def _computed(c: Cursor, at: int) -> s.Expression:
     if isinstance(left, s.Value):
         c.i -= 1
         selector(c)
-    if not _reads(left):
+    if not reads(left):
         raise Wrong(at, "expected something that is read from the packet")
     return left
-
-
-def _reads(tree: s.Expression) -> bool:
-    if isinstance(tree, s.Concat):
-        return all(map(_reads, tree.parts))
-    if isinstance(tree, s.Binary):
-        return _reads(tree.left)
-    return isinstance(tree, s.Selector | s.Raw | s.Hash)
 
 
 def _assigned(c: Cursor, left: s.Expression, at: int) -> s.Statement:
@@ -256,13 +249,14 @@ def _nat(c: Cursor) -> s.Statement:
         words.append(c.take())
     address: s.Expression | None = None
     port: s.Expression | None = None
-    if c.accept("to") or (kind in ("snat", "dnat") and not c.ended):
-        if c.text != ":":
+    local = kind in ("masquerade", "redirect")
+    if c.accept("to") or not (local or c.ended):
+        if c.text != ":" and not local:
             address = _nat_address(c)
-        if c.accept(":"):
+        if c.accept(":") or local:
+            if c.kind in (ADDRESS, PAIR):
+                c.refuse(f"{kind} takes a port here, found {c.said}", f"as in {kind} to :8080")
             port = assigned(c)
-        elif kind in ("masquerade", "redirect"):
-            address, port = None, address
     elif kind in ("snat", "dnat"):
         c.refuse(f"{kind} needs 'to' and an address", f"as in {kind} to 192.0.2.1")
     flags = []
@@ -275,7 +269,7 @@ def _nat(c: Cursor) -> s.Statement:
 def _nat_address(c: Cursor) -> s.Expression:
     at = c.at
     low = _bare_address(c)
-    if c.text == "-":
+    if c.text == "-" and isinstance(low, s.Value | s.Variable):
         c.take()
         return s.Range(low, _bare_address(c), at)
     return low
@@ -286,7 +280,11 @@ def _bare_address(c: Cursor) -> s.Expression:
         inner = constant(c)
         c.expect("]")
         return inner
-    return assigned(c)
+    at, said, is_pair = c.at, c.said, c.kind == PAIR
+    found = assigned(c)
+    if is_pair or isinstance(found, s.SetLiteral | s.SetName | s.Values | s.Wildcard):
+        raise Wrong(at, f"expected an address, found {said}")
+    return found
 
 
 def _tproxy(c: Cursor) -> s.Statement:
@@ -354,6 +352,8 @@ def _send(c: Cursor) -> s.Statement:
     first = assigned(c)
     if c.accept("device"):
         return s.Send(kind, family, first, assigned(c), at)
+    if kind == "fwd" and family:
+        c.refuse("fwd to an address needs a device", f"as in fwd {family} to … device eth0")
     if kind == "fwd" and not family:
         return s.Send(kind, "", None, first, at)
     return s.Send(kind, family, first, None, at)
@@ -492,19 +492,11 @@ def rule(c: Cursor) -> s.Rule:
         elif read := STATEMENTS.get(text):
             found.append(read(c))
         elif text == "comment":
-            comment = _comment(c)
+            c.i += 1
+            comment = c.comment()
             break
         else:
             found.append(_match(c))
     if not found:
         c.refuse("a rule without a statement")
     return s.Rule(tuple(found), comment, at)
-
-
-def _comment(c: Cursor) -> str:
-    c.take()
-    comment = c.string("a comment")
-    if len(comment.encode()) > 127:
-        c.i -= 1
-        c.refuse("a comment has at most 127 bytes")
-    return comment

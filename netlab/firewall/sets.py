@@ -179,7 +179,7 @@ def named(table: str, tree: s.Set, kind: SetKind, flags: int,
     if tree.timeout:
         more += u64(11, values.milliseconds(tree.timeout, tree.at))
     if tree.gc_interval:
-        more += u32(12, values.milliseconds(tree.gc_interval, tree.at))
+        more += u32(12, values.milliseconds(tree.gc_interval, tree.at, 0xFFFFFFFF))
     if tree.statements:
         expressions = stateful(tree.statements)
         more += nest(17, expressions[0][4:]) if len(expressions) == 1 else nest(18, *expressions)

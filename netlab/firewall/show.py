@@ -65,9 +65,20 @@ def _tight(v: s.Expression) -> str:
     return f"({text})" if isinstance(v, s.Binary) else text
 
 
+def _prefix(v: s.Prefix) -> str:
+    base = _tight(v.base)
+    return f"{base}{_apart('/', base)}{v.length}"
+
+
 def _range(v: s.Range) -> str:
     low = _tight(v.low)
-    return f"{low}{' - ' if low[:1].isalpha() and ':' not in low else '-'}{_tight(v.high)}"
+    return f"{low}{_apart('-', low)}{_tight(v.high)}"
+
+
+def _apart(sign: str, before: str) -> str:
+    """Words may have the sign in them: behind one it needs space around it."""
+    is_word = before[:1] in "$_" or (before[:1].isalpha() and ":" not in before)
+    return f" {sign} " if is_word else sign
 
 
 def _element(v: s.Element) -> str:
@@ -92,7 +103,7 @@ _EXPRESSIONS: dict[type, Callable[[Any], str]] = {
     s.Value: _value,
     s.Variable: lambda v: f"${v.name}",
     s.Wildcard: lambda v: "*",
-    s.Prefix: lambda v: f"{_tight(v.base)}/{v.length}",
+    s.Prefix: _prefix,
     s.Range: _range,
     s.Selector: _selector,
     s.Raw: lambda v: f"@{v.base},{v.offset},{v.length}",

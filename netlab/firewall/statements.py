@@ -25,6 +25,8 @@ PER = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
 LOG_FLAGS = {"tcp sequence": 1, "tcp options": 2, "ip options": 4, "skuid": 8, "ether": 32,
              "all": 47}  # fmt: skip
 _OVER = 1
+_MOST = 128
+"""Expressions of a rule (NFT_RULE_MAXEXPRS)."""
 _REJECTS = {
     "icmp": (0, t.ICMP_CODE, "ip"),
     "icmpv6": (0, t.ICMPV6_CODE, "ip6"),
@@ -43,7 +45,11 @@ def rule_expressions(w: Writer, tree: s.Rule) -> list[bytes]:
         if known and each is not tree.statements[-1] and _said_by_table(w.family, each):
             continue
         _STATEMENTS[type(each)](w, each)
-    return merged(w.items)
+    found = merged(w.items)
+    if len(found) > _MOST:
+        raise Wrong(tree.at, f"the rule comes to {len(found)} expressions",
+                    f"the kernel takes {_MOST}: part it, or look it up in a set")  # fmt: skip
+    return found
 
 
 def _said_by_table(family: str, tree: s.Statement) -> bool:
@@ -69,7 +75,7 @@ def limit_of(tree: s.Limit) -> tuple[int, int, int, int, int]:
     burst = (tree.burst or 0) * BYTES.get(tree.burst_unit, 1)
     if burst > 0xFFFFFFFF:
         raise Wrong(tree.at, "the burst is more than 4 GiB")
-    return tree.rate * BYTES[tree.unit], PER[tree.per], burst, 1, over
+    return _bytes(tree.rate, tree.unit, tree.at), PER[tree.per], burst, 1, over
 
 
 def _limit(w: Writer, tree: s.Limit) -> None:
@@ -77,8 +83,15 @@ def _limit(w: Writer, tree: s.Limit) -> None:
 
 
 def quota_of(tree: s.Quota) -> tuple[int, int, int]:
-    used = (tree.used or 0) * BYTES.get(tree.used_unit, 1)
-    return tree.amount * BYTES[tree.unit], _OVER if tree.over else 0, used
+    used = _bytes(tree.used or 0, tree.used_unit, tree.at)
+    return _bytes(tree.amount, tree.unit, tree.at), _OVER if tree.over else 0, used
+
+
+def _bytes(amount: int, unit: str, at: int) -> int:
+    total = amount * BYTES.get(unit, 1)
+    if total >= 1 << 64:
+        raise Wrong(at, f"{amount} {unit} are more than the kernel can count")
+    return total
 
 
 def _log(w: Writer, tree: s.Log) -> None:

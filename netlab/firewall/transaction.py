@@ -31,6 +31,7 @@ _SNDBUFFORCE, _RCVBUFFORCE = 32, 33
 _SOL_NETLINK, _CAP_ACK, _EXT_ACK = 270, 10, 11
 _GETS = {"tables": 1, "chains": 4, "rules": 7, "sets": 10, "elements": 13, "objects": 19,
          "flowtables": 23}  # fmt: skip
+_WMEM = "raise net.core.wmem_max, or part the rules"
 _BATCH = 1
 """Sequence number of BATCH_BEGIN; message n has n + 2."""
 
@@ -76,7 +77,13 @@ def commit(sock: socket.socket, batch: Batch) -> None:
         return
     data = encode(batch.messages)
     _prepare(sock, len(data))
-    sock.send(data)
+    try:
+        sock.send(data)
+    except OSError as problem:
+        if problem.errno not in (errno.EMSGSIZE, errno.ENOBUFS):
+            raise
+        said = f"the rules come to {len(data)} bytes, more than a socket takes at once"
+        raise Answer((Refused(-1, problem.errno, said, None, _WMEM),)) from problem
     refusals = list(_refusals(sock, batch))
     if refusals:
         raise Answer(tuple(refusals))

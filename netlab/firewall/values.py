@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from collections.abc import Callable
@@ -196,16 +197,15 @@ def _account(kind: Type, text: str, value: s.Value) -> int:
 _UNITS = {"w": 604800000, "d": 86400000, "h": 3600000, "m": 60000, "s": 1000, "ms": 1}
 
 
-def milliseconds(text: str, at: int = 0) -> int:
+def milliseconds(text: str, at: int = 0, top: int = (1 << 63) - 1) -> int:
     """``1d2h``, or seconds without a unit."""
-    if text.isdecimal():
-        return int(text) * 1000
-    import re
-
-    parts = re.findall(r"(\d+)(ms|[wdhms])", text)
-    if "".join(a + b for a, b in parts) != text or not parts:
+    parts = [(text, "s")] if text.isdecimal() else re.findall(r"(\d+)(ms|[wdhms])", text)
+    if not parts or "".join(a + b for a, b in parts) not in (text, f"{text}s"):
         raise Wrong(at, f"{text!r} is no time", "as in 1d2h3m4s")
-    return sum(int(amount) * _UNITS[unit] for amount, unit in parts)
+    found = sum(int(amount) * _UNITS[unit] for amount, unit in parts)
+    if found > top:
+        raise Wrong(at, f"{text} is too long", f"at most {top // 86400000} days")
+    return found
 
 
 def duration(number: int) -> str:

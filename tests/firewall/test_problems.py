@@ -8,6 +8,7 @@ from netlab.firewall.compile import compile_script
 from netlab.firewall.parse import parse
 from netlab.firewall.problems import RulesetError
 from netlab.firewall.sources import Source
+from netlab.firewall.swap import rule_places
 
 
 def _told(text: str, **more: object) -> list[str]:
@@ -46,6 +47,29 @@ def _rule(line: str) -> list[str]:
         ("tcp dport", "3:12: expected a value, found the end of the line"),
         ("log prefix \"x", "3:14: a quoted string does not end on its line; close it with \""),
         ("ip saddr $net", "3:12: unknown variable $net"),
+        ("counter " * 130, "3:3: the rule comes to 130 expressions; "
+         "the kernel takes 128: part it, or look it up in a set"),
+        (f'counter comment "{"x" * 128}"', "3:19: a comment has at most 127 bytes"),
+        (f'log prefix "{"x" * 128}"', "3:14: a log prefix has at most 127 bytes"),
+        ("limit rate 5/second burst 0 packets", "3:31: a burst of 0 packets lets nothing through; "
+         "leave it out"),
+        ("quota 18446744073709551615 mbytes", "3:3: 18446744073709551615 mbytes are more than the "
+         "kernel can count"),
+        ("fib saddr . daddr oif lo", "3:3: fib looks for one address; write saddr or daddr"),
+        ("queue to symhash mod 2 offset 65535", "3:12: this comes to queue 65536; "
+         "the last queue is 65535"),
+        ("meter m { ip saddr }", "3:23: meter m takes a key and what is measured; "
+         "as in { ip saddr limit rate 5/second }"),
+        ("rt nexthop 10.0.0.1", "3:3: which addresses are meant?; write rt ip nexthop"),
+        ("dnat ip to { 1.1.1.1 }", "3:14: expected an address, found '{'"),
+        ("tcp dport 80 redirect to 1.1.1.1", "3:28: redirect takes a port here, found '1.1.1.1'; "
+         "as in redirect to :8080"),
+        ("tcp option 256 exists", "3:14: an option 256 is more than 255"),
+        ("ip option rrr exists", "3:13: unknown ip option 'rrr'; did you mean 'rr'?"),
+        ("srh sid[3] ::1", "3:12: srh has no 'sid[3]'; did you mean 'sid[2]'?"),
+        ("ct label 128", "3:12: '128' is no connection label; "
+         "labels are numbers up to 127, or names in /etc/connlabel.conf"),
+        ("meta time nonsense", "3:13: 'nonsense' is no date; as in \"2026-01-31 08:00:00\""),
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_rule_is_told_at_its_place(line: str, told: str) -> None:
@@ -80,6 +104,44 @@ def test_a_mistake_in_a_rule_is_told_at_its_place(line: str, told: str) -> None:
     ids=["to a base chain", "in a circle", "type of family", "type of hook", "flowtable"],
 )
 def test_a_mistake_between_chains_is_told_at_its_place(text: str, told: str) -> None:
+    assert _told(text) == [f"gw.nft:{told}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (f"table ip {'t' * 256} {{\n}}\n", "1:10: a name has at most 255 bytes"),
+        (
+            "table ip t {\nchain c {\ntype filter hook input priority 3000000000\n}\n}\n",
+            "3:33: the priority 3000000000 has more than 32 bits",
+        ),
+        (
+            "table netdev t {\nchain c {\n"
+            "type filter hook ingress device wide-interface-0 priority 0\n}\n}\n",
+            "3:33: the name of a device has 1 to 15 bytes",
+        ),
+        (
+            "table ip t {\nset s {\ntype ipv4_addr\ngc-interval 50d\n}\n}\n",
+            "2:1: 50d is too long; at most 49 days",
+        ),
+        (
+            "table ip t {\nset s {\ntypeof tcp\n}\n}\n",
+            "3:8: typeof takes what is read from the packet; as in typeof ip saddr",
+        ),
+        (
+            "table ip t {\nct helper h {\ntype \"ftp\" protocol tcp\nprotocol udp\n}\n}\n",
+            "4:1: protocol is said twice",
+        ),
+        (
+            "add table ip t\nadd chain ip t c\nadd rule ip t c index 0 accept\n",
+            "3:25: chain c has no rule with index 0 here; it has 0; the first has index 0",
+        ),
+        ("table inte filter {\n}\n", "1:7: unknown family 'inte'; did you mean 'inet'?"),
+        ("add chain inte filter c\n", "1:11: unknown family 'inte'; did you mean 'inet'?"),
+        ("table ip t {\n\ud800\n}\n", "1:1: gw.nft is no text in UTF-8"),
+    ],
+)
+def test_what_the_kernel_could_not_hold_is_told_at_its_place(text: str, told: str) -> None:
     assert _told(text) == [f"gw.nft:{told}"]
 
 
@@ -136,6 +198,24 @@ def _read(path: str) -> Source:
 )
 def test_an_include_is_told_by_the_file_that_is_wrong(path: str, told: str) -> None:
     assert _told(f'include "{path}"\n', read=_read) == [told]
+
+
+def test_what_is_included_in_a_table_or_a_chain_is_read_as_if_it_stood_there() -> None:
+    files = {
+        "parts.nft": "set s { type ipv4_addr; }\nchain other {\n}\n",
+        "rules.nft": 'ip saddr @s jump other\ninclude "more.nft"\n',
+        "more.nft": "counter\ntcp dport nonsense\n",
+    }
+    text = 'table ip t {\ninclude "parts.nft"\nchain c {\ndrop\ninclude "rules.nft"\n}\n}\n'
+    told = _told(text, read=lambda path: Source(path, files[path]))
+    assert told == ["more.nft:2:11: 'nonsense' is no inet_service"]
+    files["more.nft"] = "counter\n"
+    tree = parse(text, "gw.nft", read=lambda path: Source(path, files[path]))
+    lines = "".join(f"{text}\n" for text in files.values()).replace('include "more.nft"\n', "")
+    whole = lines.replace("ip saddr @s", "chain c {\ndrop\nip saddr @s") + "}"
+    assert tree == parse(f"table ip t {{\n{whole}\n}}\n")
+    places = rule_places(tree)["ip", "t", "c"]
+    assert list(map(str, places)) == ["gw.nft:4:1", "rules.nft:1:1", "more.nft:1:1"]
 
 
 def test_a_text_of_more_than_16_mib_is_refused() -> None:
