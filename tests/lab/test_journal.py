@@ -152,7 +152,7 @@ def test_a_journal_torn_in_its_first_line_begins_anew(tmp_path: Path) -> None:
     (b"\n", "JSONDecodeError: "),
     (b"[]\n", "TypeError: "),
     (b"{}\n", "KeyError: 'format')"),
-    (b'{"format": 2}\n', "ValueError: format 2, known is 1)"),
+    (b'{"format": 3}\n', "ValueError: format 3, known is 2)"),
     (b'{"format": 2}\n', "KeyError: 'file')"),
     (b"\x80\x81\n", "UnicodeDecodeError: "),
     (b"[" * 100_000 + b"\n", "RecursionError: "),
