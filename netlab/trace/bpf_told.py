@@ -430,7 +430,7 @@ def _socket(telling: Telling, point: str, head: Head, fields: Fields) -> Sightin
     for end in ("local", "remote"):
         four, six = _number(fields, end), bytes(fields.get(f"{end}6", b""))
         text = _ipv4(four) if family == socket.AF_INET else _ipv6(six)
-        ends.append(_end(text, ports[end]))
+        ends.append(_end(text, ports[end]) if ports[end] else "")
     protocol = _number(fields, "protocol")
     return replace(
         seen, address=ends[0], via=ends[1], family=NAMES.get(protocol, str(protocol))
