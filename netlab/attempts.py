@@ -50,6 +50,28 @@ def connect(where: Where, node: str, address: str, port: int, within: float) -> 
     return OUTCOMES[code]
 
 
+def datagram(where: Where, node: str, address: str, port: int, data: bytes, within: float) -> str:
+    """``answered``, ``refused``, ``denied`` (silence for ``within`` seconds), ``unreachable``.
+
+    Raises OSError for what is none of these outcomes.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = where.inside(node, lambda: socket.socket(family, socket.SOCK_DGRAM))
+    with sock:
+        sock.setblocking(False)
+        try:
+            sock.connect((address, port))  # so that ICMP errors reach the socket (udp(7))
+            sock.send(data)
+            if not select.select([sock], [], [], within)[0]:
+                return "denied"
+            sock.recv(65535)
+        except OSError as problem:
+            if problem.errno not in OUTCOMES:
+                raise
+            return OUTCOMES[problem.errno]
+    return "answered"
+
+
 def ping(where: Where, node: str, address: str, within: float) -> bool:
     """An echo request every ``INTERVAL`` until one is answered, for ``within`` seconds."""
     is_six = ":" in address

@@ -146,6 +146,34 @@ def run_file(
 
 
 @app.command()
+def test(
+    lab: Annotated[
+        str,
+        typer.Argument(
+            metavar="LAB|FILE",
+            help="A lab that is up; or a topology file: up, tested and down again.",
+            autocompletion=_labs,
+            show_default=False,
+        ),
+    ],
+    only: Annotated[
+        str, typer.Option(metavar="PATTERN", help="Those whose name has that in it; `*`: anything.")
+    ] = "",
+    junit: Annotated[
+        str, typer.Option(metavar="FILE", help="Write a report there, as JUnit's XML.")
+    ] = "",
+    json: Json = False,
+) -> int:
+    """Try what the `tests:` of a topology say.
+
+    The exit code is 1 where one does not pass; one that is inconclusive counts as failed.
+    """
+    from netlab.cli import test as work
+
+    return work.test(lab, only, junit, json)
+
+
+@app.command()
 def plan(file: File, json: Json = False) -> None:
     """Print what `up` would do, why, and who would feel it."""
     _plan(file, json)

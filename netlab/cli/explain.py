@@ -36,7 +36,7 @@ def explain(lab_or_file: str, words: Words, options: Options) -> int:
 
     if options.expect:
         check_expected(options.expect)
-    if options.planned or not _is_up(lab_or_file):
+    if options.planned or not is_up(lab_or_file):
         world = of_file(lab_or_file)
         probe = probe_of(words, world.terrain)
     else:
@@ -56,7 +56,7 @@ def stack(lab_or_file: str, node: str, planned: bool, json: bool) -> None:
     from netlab.trace.explain.stack import stack_of
     from netlab.trace.request import spot_of
 
-    planned = planned or not _is_up(lab_or_file)
+    planned = planned or not is_up(lab_or_file)
     if planned:
         world = of_file(lab_or_file)
         spot = spot_of(node, world.terrain)
@@ -73,7 +73,7 @@ def stack(lab_or_file: str, node: str, planned: bool, json: bool) -> None:
     renderer(json).stack(replace(found, gaps=(*gaps, *found.gaps)))
 
 
-def _is_up(lab_or_file: str) -> bool:
+def is_up(lab_or_file: str) -> bool:
     """Of a file: whether a lab is up from it."""
     if lab_or_file.endswith((".yaml", ".yml")) or "/" in lab_or_file:
         try:

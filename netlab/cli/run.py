@@ -36,7 +36,7 @@ def run(file: str, command: Sequence[str], node: str) -> int:
     if name in state.labs(here.state):
         raise UsageError(f"a lab {name} is up already", hint=f"`netlab down {name}` first")
     try:
-        _bring_up(here, wanted)
+        bring_up(here, wanted)
         try:
             return _ended(command, name, node)
         finally:
@@ -46,7 +46,8 @@ def run(file: str, command: Sequence[str], node: str) -> int:
         here.machine.close()
 
 
-def _bring_up(here: lifecycle.Ground, wanted: Read) -> None:
+def bring_up(here: lifecycle.Ground, wanted: Read) -> None:
+    """It is taken down as well where this process is killed."""
     with watched() as stop:
         try:
             done = lifecycle.up(here._replace(stop=stop), wanted.wanted)

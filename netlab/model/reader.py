@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from netlab.model.checks import SORTS, ProcessTest, Test
 from netlab.model.ends import check_ends
 from netlab.model.exact import inexact
 from netlab.model.guess import meant
@@ -25,6 +26,7 @@ from netlab.model.words import LAB_NAME, InterfaceName, NodeName
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
+A_TEST = "as {ping: web, from: alice}"
 MOST_COMPARED = 50_000
 """Names that are looked through for what was meant; a guess costs 10 µs for each."""
 
@@ -54,12 +56,13 @@ class Reader:
         nodes = self._nodes(data, usual["node"])
         links = self._links(data, usual["link"], nodes)
         self.wrong += check_ends(nodes, links, self.doubtful)
-        bare = top | {"nodes": {}, "links": ()}
+        bare = top | {"nodes": {}, "links": (), "tests": ()}
         whole = self._read(Topology, bare, ())
         if whole is None:
             bare = {"name": "unnamed", "nodes": {}}
             whole = Topology.model_validate(bare)
-        found = {"nodes": nodes, "links": tuple(link for _, link in links)}
+        tests = tuple(self._tests(data.get("tests"), nodes))
+        found = {"nodes": nodes, "links": tuple(link for _, link in links), "tests": tests}
         self.places = [place for place, _ in links]
         return whole.model_copy(update=found)
 
@@ -251,6 +254,40 @@ class Reader:
                 fine = False
         return fine
 
+    # tests
+
+    def _tests(self, raw: Any, nodes: Mapping[str, Node]) -> Iterator[Test]:
+        if raw is not None and not isinstance(raw, list):
+            self.say(("tests",), f"a list is meant here, not {shown(raw)}")
+        for place, written in enumerate(raw if isinstance(raw, list) else ()):
+            test = self._test(("tests", place), written)
+            if test is not None and self._speaks_of_nodes(("tests", place), test, nodes):
+                yield test
+
+    def _test(self, path: Path, written: Any) -> Test | None:
+        if not isinstance(written, dict):
+            self.say(path, f"a test is a mapping, not {shown(written)}", A_TEST)
+            return None
+        sorts = [key for key in written if key in SORTS]
+        if len(sorts) != 1:
+            guesses = (meant(key, SORTS) for key in written if not sorts)
+            hint = next(filter(None, guesses), A_TEST)
+            self.say(path, f"a test has one of {', '.join(SORTS)}", hint)
+            return None
+        return self._read(SORTS[sorts[0]], written, path)  # type: ignore[return-value]
+
+    def _speaks_of_nodes(self, path: Path, test: Test, nodes: Mapping[str, Node]) -> bool:
+        unknown = [(key, node) for key, node in test.nodes() if node not in nodes]
+        for key, node in unknown:
+            self.say((*path, key), f"unknown node {node!r}", self._guess(node, nodes))
+        if unknown or not isinstance(test, ProcessTest):
+            return not unknown
+        known = nodes[test.on].processes
+        if test.process not in known and test.on not in self.doubtful:
+            hint = self._guess(test.process, known)
+            self.say((*path, "process"), f"{test.on} has no process {test.process!r}", hint)
+        return test.process in known
+
     # words
 
     def _read(
@@ -311,7 +348,7 @@ def _nodes_of(written: Any) -> Iterator[str]:
 
 def _by_kind(wrong: Wrong, data: dict[str, Any], table: Mapping[str, type[BaseModel]]) -> Wrong:
     """A key that this kind does not know, but another does."""
-    if not wrong.at_key or len(wrong.path) != 1:
+    if not table or not wrong.at_key or len(wrong.path) != 1:
         return wrong
     key = wrong.path[0]
     kinds = [kind for kind, model in table.items() if key in model.model_fields]

@@ -106,7 +106,7 @@ def _sentence(path: Path, error: Mapping[str, Any], model: type[BaseModel]) -> W
 
 def unknown_key(path: Path, known: Iterable[str]) -> Wrong:
     keys = list(known)
-    hint = meant(path[-1], keys) or (f"keys here: {', '.join(keys)}" if len(keys) < 9 else "")
+    hint = meant(path[-1], keys) or (f"keys here: {', '.join(keys)}" if len(keys) < 10 else "")
     return Wrong(path, f"unknown key {shown(path[-1])}", hint, True)
 
 

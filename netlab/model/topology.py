@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from netlab.model.checks import Test
 from netlab.model.firewall import RuleFile
 from netlab.model.nat import Nat
 from netlab.model.processes import Process, ProcessName, Variable
@@ -406,6 +407,9 @@ class Topology(Frozen):
     )
     links: tuple[SerializeAsAny[Link], ...] = Field(
         (), description="The links, each between two endpoints."
+    )
+    tests: tuple[Test, ...] = Field(
+        (), description="What must hold while the lab is up; `netlab test` tries it."
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from netlab.errors import NetlabError, Problem
 
 if TYPE_CHECKING:
+    from netlab.checks.verdicts import Verdict
     from netlab.kernel.connection import Tracked
     from netlab.kernel.opened import Socket
     from netlab.kernel.values import HeldRule
@@ -143,6 +144,15 @@ class Renderer(Protocol):
 
     def drops_ended(self, drops: Sequence[Drop], lost: int) -> None:
         """On standard error. ``lost``: how many came too fast."""
+
+    def testing(self, lab: str, tests: int) -> None:
+        """On standard error: tests begin."""
+
+    def verdict(self, verdict: Verdict, width: int) -> None:
+        """Of one test, as soon as it is known; ``width``: of the longest name."""
+
+    def tested(self, lab: str, verdicts: Sequence[Verdict], seconds: float) -> None:
+        """All, in the file's order: what did not pass, with its evidence."""
 
     def controlled(self, lab: str, verb: str, names: Sequence[str], seconds: float) -> None:
         """Processes that were started, stopped, restarted."""

@@ -12,6 +12,7 @@ from netlab.errors import NetlabError, TopologyError
 from netlab.render.words import node_of, step_words
 
 if TYPE_CHECKING:
+    from netlab.checks.verdicts import Verdict
     from netlab.kernel.connection import Connection, Direction, End, Tracked
     from netlab.kernel.opened import Socket
     from netlab.kernel.values import HeldRule
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from netlab.trace.model import Trace
     from netlab.trace.packets import Seen
     from netlab.trace.sighting import Sighting
+
+
+WORDS = ("pass", "fail", "inconclusive")
 
 
 class JsonRenderer:
@@ -177,6 +181,17 @@ class JsonRenderer:
 
         for words, _ in ended(drops, lost):
             print(words, file=self._err)
+
+    def testing(self, lab: str, tests: int) -> None:
+        pass
+
+    def verdict(self, verdict: Verdict, width: int) -> None:
+        pass
+
+    def tested(self, lab: str, verdicts: Sequence[Verdict], seconds: float) -> None:
+        counts = {word: sum(v.verdict == word for v in verdicts) for word in WORDS}
+        tests = [asdict(verdict) for verdict in verdicts]
+        self._put({"lab": lab, "seconds": round(seconds, 3), **counts, "tests": tests})
 
     def controlled(self, lab: str, verb: str, names: Sequence[str], seconds: float) -> None:
         said = {"lab": lab, "did": verb, "processes": list(names), "seconds": round(seconds, 6)}

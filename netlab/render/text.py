@@ -14,6 +14,7 @@ from netlab.kernel.values import signal_of
 from netlab.render.words import age, because, count, duration, first_line, listed, step_words
 
 if TYPE_CHECKING:
+    from netlab.checks.verdicts import Verdict
     from netlab.kernel.connection import Tracked
     from netlab.kernel.opened import Socket
     from netlab.kernel.values import HeldRule
@@ -304,6 +305,24 @@ class TextRenderer:
 
         for words, style in ended(drops, lost):
             _print(words, style, self._err)
+
+    def testing(self, lab: str, tests: int) -> None:
+        self._complain(f"{lab}: {count(tests, 'test')}", "dim")
+
+    def verdict(self, verdict: Verdict, width: int) -> None:
+        from netlab.render.verdicts import STYLES, line
+
+        self._say(line(verdict, width), STYLES[verdict.verdict])
+        self._out.flush()
+
+    def tested(self, lab: str, verdicts: Sequence[Verdict], seconds: float) -> None:
+        from netlab.render.verdicts import evidence, summary
+
+        for verdict in verdicts:
+            for before, words, style in evidence(verdict):
+                self._wrapped(before, words, style)
+        words, style = summary(lab, verdicts, seconds)
+        self._say(words, style)
 
     def controlled(self, lab: str, verb: str, names: Sequence[str], seconds: float) -> None:
         done = {"start": "started", "stop": "stopped", "restart": "restarted"}[verb]

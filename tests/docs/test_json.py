@@ -23,6 +23,7 @@ nodes:
     exec: ["true"]
   h2:
 links: [["h1:eth0 10.0.0.1/24", "h2:eth0 10.0.0.2/24"]]
+tests: [{ping: h2, from: h1}, {tcp: "h2:80", from: h1}]
 """
 ROW = re.compile(r"^\| `([^`]+)` \| ([\w ]+) \|", re.M)
 LISTED = {
@@ -87,6 +88,7 @@ def test_what_is_printed_of_a_lab_is_documented(write: Write, lab: str) -> None:
     assert {"lab": lab} | shown["nodes"][0] == node
     held_against("ls", [line for line in netlab("ls", "--json").json if line["lab"] == lab])
     held_against("trace", netlab("trace", lab, "h1", "h2", "--tcp", "80", "--json").json)
+    held_against("test", netlab("test", lab, "--json").json)
     held_against("down", netlab("down", lab, "--json").json)
 
 

@@ -109,7 +109,7 @@ links:
   - ["gw:eth0", sw]
   - ["gw:eth0", ok]
   - {endpoints: [gw, ok], mut: 3}
-tests: []
+experiments: []
 """
 
 
@@ -124,8 +124,8 @@ def test_all_problems_at_once() -> None:
         "12:11  links[0][1]: unknown node 'wbe'; did you mean 'web'?",
         "14:6  links[2][0]: links[1] ends at gw:eth0 already",
         "15:27  links[3].mut: unknown key 'mut'; did you mean 'mtu'?",
-        "16:1  tests: unknown key 'tests'; keys here: "
-        "name, description, addressing, routing, nodes, links, defaults, groups",
+        "16:1  experiments: unknown key 'experiments'; keys here: "
+        "name, description, addressing, routing, nodes, links, tests, defaults, groups",
     ]
 
 

@@ -1,0 +1,56 @@
+"""What a test finds when it goes into a lab, and what it brings back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+from netlab.kernel.port import Machine
+from netlab.kernel.visits import Visits
+from netlab.resources import Inventory
+from netlab.trace.request import Words
+from netlab.trace.terrain import Terrain
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Site:
+    """A lab that is up, as tests see it."""
+
+    terrain: Terrain
+    inventory: Inventory
+    identities: Mapping[str, int]
+    """Of its namespaces."""
+    visits: Visits
+    machine: Machine
+    gaps: tuple[str, ...] = ()
+    """What is missing of it, in sentences."""
+
+    def inside(self, node: str, act: Callable[[], T]) -> T:
+        """What ``act`` returns in the node; sockets that it opens are the node's."""
+        return self.visits.at(self.terrain.spots[node].ns, act)
+
+
+class Seen(NamedTuple):
+    """What came of one try."""
+
+    met: bool
+    """Whether it is what is expected."""
+    words: str
+    """What came back, for people."""
+
+
+@dataclass(frozen=True)
+class Sort:
+    """How tests of one sort are tried."""
+
+    attempt: Callable[[Any, Site, float], Seen]
+    """Once, for so many seconds at most. Raises OSError, NetlabError."""
+    words: Callable[[Any], Words | None] = lambda test: None
+    """The packet that it begins with, so that its way can be told; None where it sends none."""
+    denies: Callable[[Any], bool] = lambda test: False
+    """Whether nothing may come through: silence alone shows little."""
+    opens: Callable[[Any], bool] = lambda test: False
+    """Whether, if it holds, packets have gone there and back."""

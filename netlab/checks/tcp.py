@@ -1,0 +1,27 @@
+"""A connection, and how connect(2) ends."""
+
+from __future__ import annotations
+
+from netlab import attempts
+from netlab.checks.base import Seen, Site, Sort
+from netlab.checks.places import address_of, words_of
+from netlab.model.checks import TcpTest
+from netlab.trace.request import Words
+
+
+def words(test: TcpTest) -> Words:
+    return words_of(test, tcp=test.port)
+
+
+def attempt(test: TcpTest, site: Site, within: float) -> Seen:
+    address = address_of(words(test), site)
+    outcome = attempts.connect(site, test.from_, address, test.port, within)
+    return Seen(outcome == test.expect, f"connect to {address} port {test.port}: {outcome}")
+
+
+sort = Sort(
+    attempt=attempt,
+    words=words,
+    denies=lambda test: test.expect in ("denied", "unreachable"),
+    opens=lambda test: test.expect == "connected",
+)

@@ -1,0 +1,120 @@
+"""`netlab test`: what a topology's tests say, tried on a lab that is up, or is for as long."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from netlab.cli.run import bring_up
+from netlab.cli.which import renderer
+from netlab.cli.work import Read, ground, read
+from netlab.errors import UsageError
+from netlab.lab import lifecycle, state
+from netlab.lab.interrupt import watched
+
+if TYPE_CHECKING:
+    from netlab.checks.judge import Task
+    from netlab.checks.verdicts import Verdict
+    from netlab.lab.lifecycle import Ground
+    from netlab.trace.terrain import Terrain
+
+
+def test(lab_or_file: str, only: str, junit: str, json: bool) -> int:
+    """The exit code: 1 where a test did not pass. Raises NetlabError."""
+    from netlab.cli.explain import is_up
+
+    if is_up(lab_or_file):
+        return _tried(lab_or_file, None, only, junit, json)
+    wanted = read(lab_or_file)
+    _chosen(wanted, only)  # what is wrong with the words is told before anything is touched
+    with _up(wanted):
+        return _tried(wanted.wanted.lab, wanted, only, junit, json)
+
+
+@contextmanager
+def _up(wanted: Read) -> Iterator[None]:
+    here = ground()
+    name = wanted.wanted.lab
+    if name in state.labs(here.state):
+        raise UsageError(
+            f"a lab {name} is up already, from another file",
+            hint=f"`netlab test {name}` tests it, `netlab down {name}` takes it down",
+        )
+    try:
+        bring_up(here, wanted)
+        try:
+            yield
+        finally:
+            with watched():
+                lifecycle.down(here, name)
+    finally:
+        here.machine.close()
+
+
+def _tried(lab_or_file: str, wanted: Read | None, only: str, junit: str, json: bool) -> int:
+    from netlab.checks import catalog
+    from netlab.checks.base import Site
+    from netlab.checks.judge import judge
+    from netlab.cli.trace import lab_of
+    from netlab.kernel.visits import visiting
+
+    terrain, identities, gaps = lab_of(lab_or_file)
+    here = ground()
+    if wanted is None:
+        wanted, more = _file_of(terrain, here)
+        gaps = (*gaps, *more)
+    tasks = _chosen(wanted, only)
+    said, lab = renderer(json), terrain.lab
+    said.testing(lab, len(tasks))
+    width = max(len(task.test.title) for task in tasks)
+    began = time.monotonic()
+    with visiting(identities) as visits:
+        inventory = wanted.wanted.inventory
+        site = Site(terrain, inventory, identities, visits, here.machine, gaps)
+        found = judge(tasks, catalog(), site, lambda verdict: said.verdict(verdict, width))
+    seconds = time.monotonic() - began
+    said.tested(lab, found, seconds)
+    if junit:
+        _write(junit, lab, found, seconds)
+    return int(any(verdict.verdict != "pass" for verdict in found))
+
+
+def _file_of(terrain: Terrain, here: Ground) -> tuple[Read, tuple[str, ...]]:
+    """The topology that a lab is up from, and whether the lab is not what it says now."""
+    wanted = read(terrain.file, name=terrain.lab)
+    if wanted.wanted.digest == terrain.digest or not lifecycle.road(here, wanted.wanted).plan:
+        return wanted, ()
+    way_out = f"`netlab up {terrain.file}` makes it so"
+    return wanted, (f"{terrain.lab} is not what its file says now: {way_out}",)
+
+
+def _chosen(wanted: Read, only: str) -> list[Task]:
+    """Raises UsageError where there is none."""
+    from netlab.checks.judge import Task
+
+    topology, file = wanted.loaded.topology, wanted.loaded.file
+    assert topology is not None
+    if not topology.tests:
+        hint = "write them under `tests:`, see docs/topology.md"
+        raise UsageError(f"{file} has no tests", hint=hint)
+    whole = [
+        Task(place, test, f"{file}:{wanted.loaded.place(('tests', place - 1))[0]}")
+        for place, test in enumerate(topology.tests, 1)
+    ]
+    found = [task for task in whole if fnmatchcase(task.test.title, f"*{only}*")]
+    if not found:
+        first = whole[0].test.title
+        raise UsageError(f"--only {only}: no test has such a name", hint=f"as the first: {first}")
+    return found
+
+
+def _write(path: str, lab: str, found: Sequence[Verdict], seconds: float) -> None:
+    from netlab.render.junit import write
+
+    try:
+        write(path, lab, found, seconds)
+    except OSError as problem:
+        raise UsageError(f"--junit {path}: {problem.strerror}") from problem

@@ -1,0 +1,150 @@
+"""`netlab test` on labs of which it is known what holds."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as xml
+from pathlib import Path
+from typing import Any
+
+from tests.live.conftest import Write
+from tests.live.world import done, inside, netlab
+
+# a ── gw ── b
+LAB = """
+routing: static
+nodes:
+  a:
+  gw:
+    kind: router
+    nftables: |
+      table inet f {
+        chain c {
+          type filter hook forward priority 0
+          tcp dport 23 counter drop comment "telnet"
+        }
+      }
+  b: {processes: {httpd: {run: [python3, -m, http.server, 80], ready: {tcp: 80}}}}
+  lonely: {}
+links: [[a, gw], [gw, b]]
+tests:
+"""
+
+
+def verdicts(write: Write, *tests: str, code: int = 0) -> list[dict[str, Any]]:
+    said = netlab("test", write(LAB + "".join(f"  - {test}\n" for test in tests)), "--json")
+    assert said.code == code, said
+    found: list[dict[str, Any]] = said.json["tests"]
+    return found
+
+
+def words(found: list[dict[str, Any]]) -> list[str]:
+    return [verdict["verdict"] for verdict in found]
+
+
+def test_every_sort_passes_where_it_holds_and_nothing_is_left(write: Write, lab: str) -> None:
+    found = verdicts(
+        write,
+        "{ping: b, from: a}",
+        "{ping: b, from: a, version: 6}",
+        "{tcp: 'b:80', from: a}",
+        "{tcp: 'b:81', from: a, expect: refused}",
+        "{udp: 'b:53', from: a, expect: refused}",
+        "{http: 'http://b/', from: a, expect: {body: Directory listing}}",
+        "{http: 'http://b/none', from: a, expect: {status: 404}}",
+        "{route: b, from: a, expect: [a, gw, b]}",
+        "{run: 'echo hello; exit 3', on: b, expect: {exit: 3, output: hell, matches: 'o$'}}",
+        "{process: httpd, on: b}",
+        "{counter: telnet, on: gw, expect: 0}",
+    )
+    assert words(found) == ["pass"] * 11
+    assert netlab("show", lab).code == 5
+
+
+def test_every_sort_fails_where_it_does_not_hold(write: Write) -> None:
+    found = verdicts(
+        write,
+        "{ping: b, from: a, expect: denied, within: 0}",
+        "{tcp: 'b:81', from: a, within: 0}",
+        "{udp: 'b:53', from: a, within: 0}",
+        "{http: 'http://b/none', from: a, within: 0}",
+        "{http: 'http://b/', from: a, expect: {body: nowhere}, within: 0}",
+        "{route: b, from: a, expect: [a, b], within: 0}",
+        "{run: 'echo hello', on: b, expect: {output: hallo}, within: 0}",
+        "{process: httpd, on: b, expect: exited, within: 0}",
+        "{counter: telnet, on: gw, within: 0}",
+        "{counter: telnets, on: gw, within: 0}",
+        code=1,
+    )
+    assert words(found) == ["fail"] * 10
+    assert found[1]["why"].startswith("refused at b: ")
+    assert found[9]["saw"] == "no rule of gw has that comment"
+
+
+def test_the_cause_of_a_failure_is_told(write: Write, lab: str) -> None:
+    (found,) = verdicts(write, "{tcp: 'b:23', from: a, within: 0.2}", code=1)
+    assert found["saw"].endswith(" port 23: denied")
+    assert found["why"].startswith("denied at gw: a rule of gw drops the packet")
+    assert found["line"].endswith(f"{lab}.yaml:11")
+
+
+def test_a_denial_needs_a_control(write: Write) -> None:
+    """Silence of a node that is not there is no firewall."""
+    found = verdicts(
+        write,
+        "{tcp: 'b:23', from: a, expect: denied, within: 0.2}",
+        "{ping: 192.0.2.1, from: a, expect: denied, within: 0.2}",
+        "{ping: b, from: a}",
+        code=1,
+    )
+    assert words(found) == ["pass", "inconclusive", "pass"]
+    assert found[0]["control"] == "the test a → b ping answered"
+    assert found[1]["why"]
+
+
+def test_a_control_of_its_own_is_found(write: Write) -> None:
+    (found,) = verdicts(write, "{tcp: 'b:23', from: a, expect: denied, within: 0.2}")
+    assert found["control"].startswith("an echo from a to 10.")
+
+
+def test_who_has_no_address_is_no_judge(write: Write) -> None:
+    (found,) = verdicts(write, "{ping: b, from: lonely, expect: denied}", code=1)
+    assert (found["verdict"], found["tries"]) == ("inconclusive", 0)
+    assert found["why"].startswith("lonely has no IPv4 address")
+
+
+def test_a_lab_that_is_up_is_tested_and_stays(write: Write, lab: str, tmp_path: Path) -> None:
+    file = write(LAB + "  - {ping: b, from: a, name: there}\n  - {ping: a, from: b, name: back}\n")
+    done("up", file)
+    report = tmp_path / "report.xml"
+    told = done("test", lab, "--only", "the*e", "--junit", report)
+    assert told.splitlines()[0].startswith("✓ there")
+    assert told.splitlines()[1].startswith(f"{lab}: 1 passed in ")
+    (suite,) = xml.parse(report).getroot()
+    assert (suite.get("name"), suite.get("tests"), suite.get("failures")) == (lab, "1", "0")
+    assert inside(lab, "gw", "ip", "link", "set", "eth0", "down").code == 0
+    failed = netlab("test", lab, "--only", "there", "--junit", report)
+    assert failed.code == 1
+    assert "fail: there  (" in failed.out
+    (failure,) = xml.parse(report).getroot().iter("failure")
+    assert "was not answered" in str(failure.get("message"))
+    assert netlab("show", lab).code == 0
+
+
+def test_a_lab_that_is_not_what_its_file_says_cannot_be_judged(write: Write, lab: str) -> None:
+    text = LAB + "  - {ping: b, from: a}\n"
+    done("up", write(text))
+    write(text + "  - {ping: a, from: b}\n")
+    assert netlab("test", lab).code == 0, "the tests alone are others"
+    write(text.replace("lonely: {}", "lonely: {sysctls: {net.ipv4.ip_default_ttl: 63}}"))
+    said = netlab("test", lab)
+    assert said.code == 1
+    assert "is not what its file says now" in said.out
+
+
+def test_wrong_words_are_told(write: Write) -> None:
+    file = write("nodes: {a: , b: }\nlinks: [[a, b]]\n")
+    assert netlab("test", file).err.startswith(f"{file} has no tests")
+    file = write("nodes: {a: , b: }\nlinks: [[a, b]]\ntests: [{ping: b, from: a}]\n")
+    said = netlab("test", file, "--only", "nope")
+    assert said.code == 2
+    assert "--only nope: no test has such a name" in said.err
