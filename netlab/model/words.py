@@ -69,8 +69,8 @@ def _server(value: Any) -> IP:
 
 
 def _refuse_zone(text: str) -> None:
-    right = re.sub("%[^/]*", "", text)
-    if right != text:
+    if "%" in text:
+        right = re.sub("%[^/]*", "", text)
         raise ValueError(f"{text!r} names a link behind its `%`: {right} is meant here")
 
 
