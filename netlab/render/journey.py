@@ -48,8 +48,21 @@ def lines(trace: m.Trace, detail: Detail) -> Iterator[Line]:
             ends = ", ".join(dict.fromkeys(leg.hops[-1].node for leg in clones))
             yield f"flooded: {count(len(clones), 'copy')} also went to {ends}", "dim"
         yield from _why(trace)
+    if trace.foretold is not None:
+        yield from _foretold(trace.foretold)
     for gap in trace.gaps:
         yield f"not seen: {gap}", "yellow"
+
+
+def _foretold(foretold: m.Foretold) -> Iterator[Line]:
+    """What `explain` had said."""
+    said = f"{foretold.disposition}" + (f" ({foretold.cause})" if foretold.cause else "")
+    if foretold.disposition == m.Disposition.UNKNOWN:
+        yield f"{'foretold':{WIDTH}} nothing: `netlab explain` tells what it hangs on", "dim"
+    elif not foretold.differences:
+        yield f"{'foretold':{WIDTH}} {said}, the same way ✓", "green"
+    for text in foretold.differences:
+        yield f"{'foretold':{WIDTH}} ✗ {text}", "yellow"
 
 
 def _probe(trace: m.Trace) -> str:
@@ -252,6 +265,8 @@ def _conntrack(step: Any, detail: Detail) -> Iterator[Line]:
 
 def _nat(step: Any, detail: Detail) -> Iterator[Line]:
     by = "" if step.rule else "  by the connection's entry"
+    if step.unseen:
+        by = "  by a rule that nobody saw"
     place = short(step.rule.place) if step.rule else ""
     yield _row("nat", ", ".join(_changes(step.changes)) + by, place)
 

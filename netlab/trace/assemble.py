@@ -365,7 +365,9 @@ class Builder:
             r for c in chains for r in c.rules
             if c.type == "nat" and r.matched and any(w in r.text.split() for w in REWRITES)
         ]  # fmt: skip
-        self.steps.append(Nat(cast(Hooks, hook), changes, rules[-1] if rules else None))
+        unseen = not rules and not self._has_rules and self._conntrack[:1] == ("new",)
+        step = Nat(cast(Hooks, hook), changes, rules[-1] if rules else None, unseen)
+        self.steps.append(step)
 
     def _unnoticed(self, packet: Packet | None) -> None:
         """Where no hook told: destinations are rewritten on the way in, sources on the way out."""

@@ -98,7 +98,7 @@ class Telling:
     # packets
 
     def _packet(self, point: str, head: Head, fields: Fields) -> Sighting | None:
-        data = bytes(fields.get("network", b""))
+        data = _cut(bytes(fields.get("network", b"")))
         node = self._node(fields)
         known = self._buffers.get(head.subject)
         if head.more:
@@ -511,6 +511,15 @@ _TOLD: Mapping[str, Callable[[Telling, str, Head, Fields], Sighting | None]] = {
 
 
 # values
+
+
+def _cut(data: bytes) -> bytes:
+    """Without what lies in memory behind the packet."""
+    if len(data) >= 20 and data[0] >> 4 == 4:
+        return data[: max(20, int.from_bytes(data[2:4], "big"))]
+    if len(data) >= 40 and data[0] >> 4 == 6:
+        return data[: 40 + int.from_bytes(data[4:6], "big")]
+    return data
 
 
 def _is_ip(data: bytes) -> bool:

@@ -292,6 +292,8 @@ class Nat:
     changes: tuple[Change, ...]
     rule: Rule | None = None
     """The one that asked for it; None where the connection's entry did (as for every answer)."""
+    unseen: bool = False
+    """Whether a rule did of which nobody told: it is a connection's first packet."""
     kind: Literal["nat"] = "nat"
 
 
@@ -558,6 +560,20 @@ class Probe:
 
 
 @dataclass(frozen=True)
+class Foretold:
+    """What ``explain`` had said just before, and where that was not so."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = DESCRIBED
+
+    disposition: Disposition
+    """``unknown`` where it hangs on what cannot be known beforehand."""
+    cause: str = ""
+    """The name of the cause; "" for none."""
+    differences: tuple[str, ...] = ()
+    """In sentences; () where it came as foretold."""
+
+
+@dataclass(frozen=True)
 class Trace:
     """A question, and all that was found out about it."""
 
@@ -578,6 +594,8 @@ class Trace:
     """Who watched, and the obstacle of each that could not ("" for those that did)."""
     gaps: tuple[str, ...] = ()
     """What is missing in this answer, in sentences."""
+    foretold: Foretold | None = None
+    """Of what was observed: what had been foretold; None where nothing was."""
     milliseconds: float = 0.0
     """From the first word to the last."""
     format: Literal["netlab.trace/1"] = "netlab.trace/1"

@@ -122,6 +122,17 @@ SCENARIOS = {
     "rules-alone": Scenario(
         NAT, Words("cli", "srv", tcp=8080, to="10.1.0.1"), respond=80, watchers="nft-trace"
     ),
+    "kernel-alone": Scenario(
+        NAT, Words("cli", "srv", tcp=8080, to="10.1.0.1"), respond=80, watchers="bpf"
+    ),
+    "kernel-with-rules": Scenario(
+        NAT, Words("cli", "srv", tcp=8080, to="10.1.0.1"), respond=80,
+        watchers="bpf,conntrack,counters,nft-trace",
+    ),
+    "kernel-dropped": Scenario(NAT, Words("cli", "srv", tcp=23), watchers="bpf"),
+    "kernel-pieces": Scenario(
+        SEGMENT, Words("a", "b", udp=53, size=4000), respond=53, watchers="bpf,nft-trace"
+    ),
     "echo-ipv6": Scenario(SEGMENT, Words("a", "b", icmp=True, version=6)),
     "flooded": Scenario(
         SEGMENT, Words("a", "b", udp=53), respond=53,

@@ -12,13 +12,18 @@ from netlab.trace.model import (
     Change,
     Conntrack,
     Disposition,
+    Dropped,
     Hook,
+    Hop,
     Made,
+    Moment,
     Nat,
     Neighbour,
     Route,
     Rule,
+    Socket,
     Switched,
+    Trace,
     Tunnelled,
 )
 from tests.trace.kept import NAMES, RECORDS, hop, leg, record, trace, way
@@ -141,6 +146,82 @@ def test_rules_alone_show_the_same_as_with_frames() -> None:
         assert decided[0] == decided[1]
 
 
+@pytest.mark.parametrize("name", ["kernel-alone", "kernel-with-rules"])
+def test_the_kernel_itself_shows_the_same_way_and_translation(name: str) -> None:
+    told, before = trace(name), trace("published")
+    assert told.disposition == Disposition.ANSWERED
+    for kind in ("forward", "reply"):
+        assert way(leg(told, kind)) == way(leg(before, kind))
+        for step in (Nat, Conntrack):
+            found = [
+                [_without_port(s, one) for s in hop(leg(one, kind), "gw").steps
+                 if isinstance(s, step)]
+                for one in (told, before)
+            ]  # fmt: skip
+            assert found[0] == found[1], kind
+
+
+def _without_port(step: object, found: Trace) -> tuple[object, ...]:
+    """What does not hang on who watched, nor on the sender's port."""
+    if isinstance(step, Nat):
+        return step.hook, step.changes
+    assert isinstance(step, Conntrack)
+    return step.state, step.direction
+
+
+def test_the_kernel_tells_when_and_how_long() -> None:
+    found = trace("kernel-with-rules")
+    for kind in ("forward", "reply"):
+        for one in leg(found, kind).hops:
+            hooks = [s for s in one.steps if isinstance(s, Hook)]
+            assert all(h.time is not None and h.took is not None and h.took > 0 for h in hooks)
+            times = [h.time for h in hooks]
+            assert times == sorted(times, key=lambda time: time or 0)
+            routes = [s for s in one.steps if isinstance(s, Route)]
+            assert one.node == "srv" or all(r.time is not None for r in routes)
+    (translating,) = (
+        h for h in hop_of(found, "gw").steps if isinstance(h, Hook) and h.hook == "postrouting"
+    )
+    (forwarding,) = (
+        h for h in hop_of(found, "gw").steps if isinstance(h, Hook) and h.hook == "forward"
+    )
+    assert translating.took and forwarding.took and translating.took > forwarding.took
+
+
+def hop_of(found: Trace, node: str) -> Hop:
+    return hop(leg(found, "forward"), node)
+
+
+def test_a_translation_by_a_rule_that_nobody_saw_is_not_the_entrys() -> None:
+    there = [s for s in hop_of(trace("kernel-alone"), "gw").steps if isinstance(s, Nat)]
+    assert [(n.rule, n.unseen) for n in there] == [(None, True)] * 2
+    back = [s for s in hop(leg(trace("kernel-alone"), "reply"), "gw").steps if isinstance(s, Nat)]
+    assert [(n.rule, n.unseen) for n in back] == [(None, False)] * 2
+
+
+def test_what_the_kernel_let_fall_at_a_hook_is_told_without_rules() -> None:
+    found = trace("kernel-dropped")
+    assert found.disposition == Disposition.DENIED
+    assert found.cause and found.cause.name == "netfilter-drop"
+    assert found.place and (found.place.node, found.place.hook) == ("gw", "forward")
+    (end,) = (s for s in hop_of(found, "gw").steps if isinstance(s, Dropped))
+    assert (end.reason, end.function.partition("+")[0]) == ("NETFILTER_DROP", "nft_do_chain")
+
+
+def test_later_fragments_are_told_where_they_come_by() -> None:
+    found = trace("kernel-pieces")
+    for node, comes, leaves in (("a", 0, 2), ("sw", 2, 2), ("b", 2, 0)):
+        said = [s.words for s in hop_of(found, node).steps if isinstance(s, Moment)]
+        pieces = [words for words in said if words.startswith("a later fragment")]
+        assert len([words for words in pieces if "comes in" in words]) == comes, node
+        assert len([words for words in pieces if "leaves" in words]) == leaves, node
+
+
+def test_who_reads_it_is_told_last() -> None:
+    end = hop_of(trace("kernel-pieces"), "b").steps[-1]
+    assert isinstance(end, Socket) and end.words.startswith("read by netlab itself")
+
+
 def test_what_a_tunnel_wraps_is_routed_by_its_wrapping() -> None:
     there = leg(trace("tunnelled"), "forward")
     assert way(there) == ["h1: · → eth0", "r: a → b", "h2: eth0 → ·"]
@@ -192,7 +273,9 @@ def test_the_order_of_nodes_in_which_it_was_read_makes_no_difference(name: str) 
     assert conclude(replace(found, sightings=turned)) == trace(name)
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n not in ("frames-alone", "looped")])
+@pytest.mark.parametrize(
+    "name", [n for n in NAMES if n not in ("frames-alone", "looped") and "kernel" not in n]
+)
 def test_without_times_the_way_is_found_by_the_links(name: str) -> None:
     found = record(name)
     bare = tuple(replace(s, time=0) for s in found.sightings)
