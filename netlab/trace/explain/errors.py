@@ -27,6 +27,7 @@ NO_NEIGHBOUR = {4: (3, 1), 6: (1, 3)}
 MOST = {4: 576, 6: 1280}
 """Bytes of an error, with what it quotes."""
 HEADERS = {4: 28, 6: 48}
+ECN = 3
 CONTROL = 0xC0
 """IPTOS_PREC_INTERNETCONTROL: an error's own precedence."""
 
@@ -97,9 +98,11 @@ def silent(story: Story, node: str, packet: Packet, seen: Seen) -> Made | None:
     return Made(found, icmp_words(found), attached(seen)) if found else None
 
 
-def with_reject(story: Story, fate: Fate, passed: Passed, incoming: str) -> Fate:
-    """What a ``reject`` sends back."""
+def with_reject(story: Story, fate: Fate, passed: Passed, busy: bool = False) -> Fate:
+    """What a ``reject`` sends back; ``busy``: while a node's ICMP sends it sends nothing else."""
     reject = passed.outcome.reject if passed.outcome else None
+    if busy and reject and not reject.reset:
+        return fate
     if reject is None or passed.verdict != "drop":
         return fate
     made = _reset(fate.packet) if reject.reset else None
@@ -112,7 +115,9 @@ def with_reject(story: Story, fate: Fate, passed: Passed, incoming: str) -> Fate
 
 
 def reset(packet: Packet) -> Packet | None:
-    return _reset(packet)
+    """Of a node's own TCP; that of a rule has a TOS of 0."""
+    found = _reset(packet)
+    return found and replace(found, tos=packet.tos & ~ECN)
 
 
 def _reset(packet: Packet) -> Packet | None:

@@ -60,7 +60,7 @@ def journeys(world: World, probe: Probe) -> tuple[list[Told[Trace]], bool]:
 
 
 def _journey(world: World, probe: Probe, choices: Choices) -> Trace:
-    story = Story(world, choices, time.time(), run=run)
+    story = Story(world, choices, probe.sender, time.time(), run=run)
     return _Journey(story, probe).tell()
 
 

@@ -58,7 +58,7 @@ class Passage:
     def go(self) -> Passed:
         first = self.scene.packet
         verdict = "accept"
-        for _, act in self._entries():
+        for act in self._entries():
             verdict = act() if callable(act) else self._chain(act)
             if verdict != "accept":
                 break
@@ -83,23 +83,26 @@ class Passage:
             as_told(packet),
         )  # fmt: skip
 
-    def _entries(self) -> list[tuple[int, object]]:
+    def _entries(self) -> list[object]:
+        """Of one priority, the newest first: translation is as old as the first chain of it."""
         scene = self.scene
         device = scene.incoming or scene.outgoing if scene.layer == "netdev" else ""
         rules = self.state.ruleset
         version = scene.packet.version
         layer = "arp" if scene.packet.protocol == "arp" and scene.layer == "ip" else scene.layer
         found = rules.base_chains(layer, scene.hook, version, device)
-        entries: list[tuple[int, object]] = [
-            (chain.priority, chain) for chain in found if chain.type != "nat"
+        entries: list[tuple[tuple[int, int], object]] = [
+            ((chain.priority, -chain.number), chain) for chain in found if chain.type != "nat"
         ]
         if scene.layer == "ip" and rules.tracks(version):
             if scene.hook in FIRST:
-                entries.append((TRACKING, self._track))
-            if scene.hook in TRANSLATES and rules.translates(version):
+                entries.append(((TRACKING, 0), self._track))
+            first = rules.translates(version)
+            if scene.hook in TRANSLATES and first is not None:
                 nat = [chain for chain in found if chain.type == "nat"]
-                entries.append((TRANSLATES[scene.hook][0], lambda: self._translate(nat)))
-        return sorted(entries, key=lambda entry: entry[0])
+                place = (TRANSLATES[scene.hook][0], -first)
+                entries.append((place, lambda: self._translate(nat)))
+        return [act for _, act in sorted(entries, key=lambda entry: entry[0])]
 
     # what happens there
 
@@ -117,6 +120,8 @@ class Passage:
         self.chains.append(outcome.chain)
         self.after += [model.Note(note) for note in outcome.notes]
         self.outcome = outcome
+        where = (self.scene.node, chain.family, chain.table)
+        self.story.counted += [(*where, rule) for rule in outcome.counted]
         return outcome
 
     def _track(self) -> str:
@@ -132,7 +137,8 @@ class Passage:
         if connection is None:
             return "accept"
         rule = None
-        if seen.state == "new" and what not in connection.translated:
+        undecided = what not in connection.translated and not self.scene.packet.is_error
+        if seen.state in ("new", "related") and undecided:
             for chain in chains:
                 outcome = self._through(chain)
                 if outcome.verdict != "accept":

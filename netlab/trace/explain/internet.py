@@ -47,7 +47,7 @@ def send(story: Story, sent: Send) -> list[Next]:
     )
     if passed.verdict != "accept":
         fate = hooks.denied(passed, node, "output", trail, decided.device)
-        return [errors.with_reject(story, fate, passed, "")]
+        return [errors.with_reject(story, fate, passed, packet.is_icmp and user is None)]
     trail = trail.then(*passed.steps)
     packet, seen = passed.packet, passed.seen
     if passed.reroute:
@@ -89,7 +89,8 @@ def _out(
     )  # fmt: skip
     if passed.verdict != "accept":
         fate = hooks.denied(passed, node, "postrouting", trail, decided.device)
-        return [errors.with_reject(story, fate, passed, incoming)]
+        busy = packet.is_icmp and user is None and not incoming
+        return [errors.with_reject(story, fate, passed, busy)]
     trail, packet, seen = trail.then(*passed.steps), passed.packet, passed.seen
     limit = mtu(story.state(node), decided)
     if size(packet) > limit:
@@ -171,7 +172,7 @@ def receive(story: Story, came: Up) -> list[Next]:
     )
     if passed.verdict != "accept":
         fate = hooks.denied(passed, node, "prerouting", came.trail, device)
-        return [errors.with_reject(story, fate, passed, device)]
+        return [errors.with_reject(story, fate, passed)]
     trail, packet, seen = came.trail.then(*passed.steps), passed.packet, passed.seen
     if came.decided is not None and not passed.reroute:
         verdict = Routed(came.decided)
@@ -237,7 +238,7 @@ def _deliver(
     passed = hooks.at(story, node, "input", packet, incoming=device, seen=seen, to=to)
     if passed.verdict != "accept":
         fate = hooks.denied(passed, node, "input", trail, device)
-        return [errors.with_reject(story, fate, passed, device)]
+        return [errors.with_reject(story, fate, passed)]
     trail, packet, seen = trail.then(*passed.steps), passed.packet, passed.seen
     return [Taken(node, device, packet, trail, seen, decided)]
 
@@ -276,7 +277,7 @@ def _forward(
     )
     if passed.verdict != "accept":
         fate = hooks.denied(passed, node, "forward", trail, device)
-        return [errors.with_reject(story, fate, passed, device)]
+        return [errors.with_reject(story, fate, passed)]
     trail, packet, seen = trail.then(*passed.steps), passed.packet, passed.seen
     if not story.state(node).links[decided.device].up:
         return [_down(node, packet, trail, decided)]

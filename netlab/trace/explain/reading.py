@@ -107,8 +107,7 @@ def has_header(scene: Scene, protocol: str) -> bool:
     if protocol == "th":
         return packet.protocol != ARP
     if base == LINK:
-        nic = scene.nic(scene.incoming)
-        is_ethernet = scene.layer == "bridge" or (nic is not None and nic.type == ETHERNET)
+        is_ethernet = scene.layer == "bridge" or _incoming_type(scene) == exactly(ETHERNET)
         return is_ethernet and protocol == "ether"
     if base == NETWORK:
         return protocol == _network(packet)
@@ -175,6 +174,14 @@ def _bridge(nic: Nic | None) -> int | None:
     return text_number(nic.bridge) if nic and nic.bridge else None
 
 
+def _incoming_type(scene: Scene) -> Span | None:
+    """After the last routing decision a packet without an incoming device has that of the outgoing
+    one (seen on Linux 6.18)."""
+    after = scene.hook == "postrouting" and not scene.incoming
+    nic = scene.nic(scene.outgoing if after else scene.incoming)
+    return exactly(nic.type) if nic else None
+
+
 def _user(scene: Scene) -> Span | None:
     return None if scene.user is None else exactly(scene.user)
 
@@ -208,6 +215,7 @@ def _device_rows() -> dict[str, Ask]:
 
 META: dict[str, Ask] = {
     **_device_rows(),
+    "iiftype": _incoming_type,
     "length": _length,
     "protocol": lambda scene: exactly(scene.packet.ether_type),
     "priority": _priority,

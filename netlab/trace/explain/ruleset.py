@@ -55,6 +55,8 @@ class Chain:
     devices: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
     place: str = ""
+    number: int = 0
+    """The place among all chains, in the order in which they were made."""
 
 
 @dataclass
@@ -82,12 +84,12 @@ class Ruleset:
         families = FAMILIES[layer][version]
         found = [
             chain
-            for table in reversed(self.tables)
+            for table in self.tables
             if table.family in families and not table.dormant
-            for chain in reversed(table.chains.values())
+            for chain in table.chains.values()
             if chain.hook == hook and (not chain.devices or device in chain.devices)
         ]
-        return sorted(found, key=lambda chain: chain.priority)
+        return sorted(found, key=lambda chain: (chain.priority, -chain.number))
 
     def table_of(self, chain: Chain) -> Table:
         return next(t for t in self.tables if (t.family, t.name) == (chain.family, chain.table))
@@ -96,9 +98,12 @@ class Ruleset:
         """Whether the kernel tracks connections: only where something asks for them."""
         return bool(self._tracking & FAMILIES["ip"][version])
 
-    def translates(self, version: int) -> bool:
-        """Whether there are chains of NAT at all."""
-        return bool(self._translating & FAMILIES["ip"][version])
+    def translates(self, version: int) -> int | None:
+        """The number of the first chain of NAT; None where there is none."""
+        chains = (chain for table in self.tables for chain in table.chains.values())
+        families = FAMILIES["ip"][version]
+        found = (c.number for c in chains if c.type == "nat" and c.family in families)
+        return min(found, default=None)
 
     @cached_property
     def _tracking(self) -> frozenset[str]:
@@ -111,10 +116,6 @@ class Ruleset:
         )
         return frozenset(asking)
 
-    @cached_property
-    def _translating(self) -> frozenset[str]:
-        chains = (chain for table in self.tables for chain in table.chains.values())
-        return frozenset(chain.family for chain in chains if chain.type == "nat")
 
 
 def _asks_for_tracking(rule: Rule) -> bool:
@@ -176,6 +177,7 @@ class _Maker:
     scope: Scope
     tables: dict[tuple[str, str], Table] = field(default_factory=dict)
     gaps: list[str] = field(default_factory=list)
+    chains: int = 0
 
     def lines(self, lines: Iterable[s.Line]) -> None:
         for line in lines:
@@ -240,7 +242,11 @@ class _Maker:
     def chain(self, table: Table, part: s.Chain) -> None:
         chain = table.chains.get(part.name)
         if chain is None:
-            chain = Chain(table.family, table.name, part.name, place=self.place(part.at))
+            self.chains += 1
+            place = self.place(part.at)
+            chain = Chain(
+                table.family, table.name, part.name, place=place, number=self.chains
+            )
         if part.hook is not None:
             chain = replace(
                 chain,

@@ -28,8 +28,10 @@ def deliver(story: Story, came: Taken) -> list[Next]:
         return ethernet.unwrap(story, came)
     if packet.is_icmp:
         return [_icmp(story, came)]
-    if packet.flags & RST or packet.flags & (SYN | ACK) == SYN | ACK:
+    if came.node == story.sender and packet.flags & (RST | ACK):
         return [_taken(came, "the sender's socket")]
+    if packet.flags & RST:
+        return [_taken(came, "no socket is there for it")]
     return [_asked(story, came)]
 
 
@@ -88,6 +90,8 @@ def _asked(story: Story, came: Taken) -> Fate:
     except LookupError:
         question = f"whether a program of {came.node} waits on {port} by then"
         waits = story.choices.choose(question, ("one does", "none does")) == 0
+    if waits and packet.flags & ACK:  # nobody has begun that connection
+        return _nobody(story, came)
     if waits:
         answer = _answer(packet)
         return _taken(came, f"a program waits on {port}", made=answer and Made(answer, ""))

@@ -11,6 +11,7 @@ from netlab.trace import model
 from netlab.trace.explain.choices import Choices
 from netlab.trace.explain.packet import Packet
 from netlab.trace.explain.route import Decision
+from netlab.trace.explain.ruleset import Rule
 from netlab.trace.explain.state import NodeState, World
 from netlab.trace.explain.tracking import NOTHING, Seen, Tracker
 from netlab.trace.model import Disposition, Hop, Step
@@ -136,6 +137,8 @@ class Story:
 
     world: World
     choices: Choices
+    sender: str = ""
+    """The node whose program waits for the answer."""
     seconds: float = 0.0
     trackers: dict[str, Tracker] = field(default_factory=dict)
     learned: dict[tuple[str, str, str], str] = field(default_factory=dict)
@@ -145,6 +148,8 @@ class Story:
     met: set[tuple[object, ...]] = field(default_factory=set)
     """Where which packet has been."""
     gaps: list[str] = field(default_factory=list)
+    counted: list[tuple[str, str, str, Rule]] = field(default_factory=list)
+    """The rules whose counters were moved, with node, family and table."""
     run: Callable[[Story, list[Next]], list[Fate]] = field(default=lambda story, states: [])
     """Goes on from some states to their ends."""
 

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 from netlab.model.words import IP
-from netlab.trace.explain.packet import ACK, DISCOVERY, ECHO, RST, SYN, Packet, Span, ends
+from netlab.trace.explain.packet import ACK, DISCOVERY, ECHO, FIN, RST, SYN, Packet, Span, ends
 from netlab.trace.model import Change
 
 Direction = Literal["original", "reply"]
+What = Literal["source", "destination"]
+"""Of a packet, what is rewritten."""
 BEGINNERS = frozenset({8, 13, 15, 17, 128, 139})
 """Types of ICMP that a connection may begin with (icmp_new, icmpv6_new)."""
 OTHER: dict[Direction, Direction] = {"original": "reply", "reply": "original"}
@@ -134,19 +136,17 @@ class Tracker:
         return Seen(state, direction, connection)
 
     def _related(self, packet: Packet) -> Seen:
-        """An error belongs to what it quotes, and goes the other way."""
+        """An error goes the way that an answer to what it quotes would go."""
         if packet.quoted is not None:
-            for connection, direction in self._known(tuple_of(packet.quoted)):
-                return Seen("related", OTHER[direction], connection)
+            for connection, direction in self._known(tuple_of(packet.quoted).turned):
+                return Seen("related", direction, connection)
         return NOTHING
 
     def _may_begin(self, packet: Packet) -> bool:
         if packet.protocol == "tcp":
-            if packet.flags & RST:
-                return False
             if packet.flags & SYN:
-                return not packet.flags & ACK
-            return self.loose
+                return not packet.flags & (ACK | RST)
+            return self.loose and packet.flags & (RST | FIN | ACK) == ACK
         return not packet.is_icmp or packet.icmp[0] in BEGINNERS
 
     def confirm(self, seen: Seen) -> None:
@@ -162,18 +162,18 @@ def attached(seen: Seen) -> Seen:
     return Seen("related", OTHER[seen.direction], seen.connection)
 
 
-def translate(packet: Packet, seen: Seen, what: Literal["source", "destination"]) -> Packet:
+def translate(packet: Packet, seen: Seen, what: What) -> Packet:
     """A packet as its connection's entry wants it after a hook of NAT (nf_nat_packet)."""
     connection = seen.connection
     if connection is None:
         return packet
     wanted = connection.way(OTHER[seen.direction]).turned
     if packet.is_error:
-        return _error(packet, seen.direction, connection, what)
+        return _error(packet, seen, connection, what)
     return _as(packet, wanted, what)
 
 
-def _as(packet: Packet, wanted: Tuple, what: str) -> Packet:
+def _as(packet: Packet, wanted: Tuple, what: What) -> Packet:
     if packet.is_icmp:
         address = wanted.source if what == "source" else wanted.destination
         number = wanted.source_port if what == "source" else packet.icmp_id
@@ -187,22 +187,18 @@ def _as(packet: Packet, wanted: Tuple, what: str) -> Packet:
     )
 
 
-def _error(
-    packet: Packet, direction: Direction, connection: Connection, what: str
-) -> Packet:
-    """What it quotes is turned back with it (nf_nat_icmp_reply_translation)."""
-    wanted = connection.way(OTHER[direction]).turned
-    before = connection.way(direction)
+def _error(packet: Packet, seen: Seen, connection: Connection, what: What) -> Packet:
+    """With what it quotes turned back (nf_nat_icmp_reply_translation)."""
     quoted = packet.quoted
-    if quoted is not None:
-        # the quoted packet went the other way: its source is this one's destination
-        turned = "destination" if what == "source" else "source"
-        quoted = _as(quoted, wanted.turned, turned)
-    mine = packet.source if what == "source" else packet.destination
-    old = before.source if what == "source" else before.destination
-    new = wanted.source if what == "source" else wanted.destination
-    moved = {what: new} if mine == old else {}
-    return replace(packet, quoted=quoted, **moved)  # type: ignore[arg-type]
+    forth = seen.direction == "original"
+    asked = connection.source_nat if (what == "source") == forth else connection.destination_nat
+    if quoted is None or not asked:
+        return packet
+    wanted = connection.way(OTHER[seen.direction]).turned
+    # the quoted packet went the other way: its source is this one's destination
+    quoted = _as(quoted, wanted.turned, "destination" if what == "source" else "source")
+    address = wanted.source if what == "source" else wanted.destination
+    return replace(packet, quoted=quoted, **{what: address})  # type: ignore[arg-type]
 
 
 def changes(before: Packet, after: Packet) -> tuple[Change, ...]:

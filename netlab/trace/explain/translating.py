@@ -25,6 +25,8 @@ def translated(story: Story, scene: Scene, wanted: Translation) -> bool:
     """Write it into the connection; False where there is no address for it."""
     packet, connection = scene.packet, scene.seen.connection
     assert connection is not None
+    if scene.seen.direction == "reply":  # a reset that a rule made: the connection is over
+        return True
     is_source = wanted.kind in ("snat", "masquerade")
     address = _address(story, scene, wanted)
     if address is None:
