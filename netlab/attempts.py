@@ -16,6 +16,8 @@ T = TypeVar("T")
 
 INTERVAL = 0.2
 """Seconds until an echo request that nobody answered is sent again."""
+NEVER_CUT = {False: (socket.IPPROTO_IP, 10, 2), True: (socket.IPPROTO_IPV6, 23, 2)}
+"""IP_MTU_DISCOVER and IPV6_MTU_DISCOVER, set to PMTUDISC_DO (ip(7)), by whether it is IPv6."""
 OUTCOMES = {
     0: "connected",
     errno.ECONNREFUSED: "refused",
@@ -72,8 +74,19 @@ def datagram(where: Where, node: str, address: str, port: int, data: bytes, with
     return "answered"
 
 
-def ping(where: Where, node: str, address: str, within: float) -> bool:
-    """An echo request every ``INTERVAL`` until one is answered, for ``within`` seconds."""
+def ping(
+    where: Where,
+    node: str,
+    address: str,
+    within: float,
+    *,
+    size: int = 0,
+    dont_fragment: bool = False,
+) -> bool:
+    """An echo request every ``INTERVAL`` until one is answered, for ``within`` seconds.
+
+    ``size`` is that of the IP packet in bytes, 0 the least.
+    """
     is_six = ":" in address
     family, protocol = (
         (socket.AF_INET6, socket.getprotobyname("ipv6-icmp"))
@@ -83,31 +96,35 @@ def ping(where: Where, node: str, address: str, within: float) -> bool:
     sock = where.inside(node, lambda: socket.socket(family, socket.SOCK_RAW, protocol))
     token = secrets.token_bytes(8)
     until, number = time.monotonic() + within, 0
+    data = token.ljust(size - (48 if is_six else 28), b"\0")
     with sock:
         sock.setblocking(False)
+        if dont_fragment:
+            sock.setsockopt(*NEVER_CUT[is_six])
         while (left := until - time.monotonic()) > 0:
             number += 1
             try:
-                sock.sendto(_request(is_six, number, token), (address, 0))
+                sock.sendto(_request(is_six, number, data), (address, 0))
             except OSError as problem:
-                if problem.errno not in OUTCOMES:
+                if problem.errno not in (*OUTCOMES, errno.EMSGSIZE):
                     raise
             if _is_answered(sock, is_six, token, min(left, INTERVAL)):
                 return True
     return False
 
 
-def _request(is_six: bool, number: int, token: bytes) -> bytes:
+def _request(is_six: bool, number: int, data: bytes) -> bytes:
     """IPv6's checksum is the kernel's to fill in (RFC 3542, section 3.1)."""
     kind = 128 if is_six else 8
     head = struct.pack(">BBHHH", kind, 0, 0, 0, number & 0xFFFF)
     if is_six:
-        return head + token
-    return struct.pack(">BBHHH", kind, 0, _checksum(head + token), 0, number & 0xFFFF) + token
+        return head + data
+    return struct.pack(">BBHHH", kind, 0, _checksum(head + data), 0, number & 0xFFFF) + data
 
 
 def _checksum(data: bytes) -> int:
     """RFC 1071."""
+    data += b"\0" * (len(data) % 2)
     total: int = sum(struct.unpack(f">{len(data) // 2}H", data))
     total = (total & 0xFFFF) + (total >> 16)
     return ~(total + (total >> 16)) & 0xFFFF
@@ -119,7 +136,7 @@ def _is_answered(sock: socket.socket, is_six: bool, token: bytes, within: float)
         if not select.select([sock], [], [], left)[0]:
             return False
         try:
-            data = sock.recv(4096)
+            data = sock.recv(65535)
         except OSError:  # an ICMP error about a request before
             continue
         message = data if is_six else data[(data[0] & 15) * 4 :]

@@ -19,7 +19,7 @@ from netlab.checks.base import Seen, Site, Sort
 from netlab.checks.verdicts import Verdict
 from netlab.errors import KernelRefused, LabNotFound, MachineLacks, NetlabError, UsageError
 from netlab.model.checks import SORTS, Test
-from netlab.trace.model import Disposition, Trace
+from netlab.trace.model import REACHED, Disposition, Trace
 from netlab.trace.request import Words, probe_of
 
 PATIENCE = 1.0
@@ -123,11 +123,18 @@ def _controlled(
     verdict: Verdict, test: Test, sort: Sort, held: Sequence[tuple[Test, Sort]], site: Site
 ) -> Verdict:
     words = sort.words(test)
+    found = _traced(words, site) if words and words.udp else None
+    if found and found.disposition in REACHED:  # a program that reads and says nothing
+        return replace(verdict, verdict="fail", why=f"it reached {found.probe.target}: {ARRIVED}")
     control = _control(words, held, site) if words else ""
     if control:
         return replace(verdict, verdict="pass", control=control)
-    why = "nothing shows that the way itself works: no other test, no echo, no rule seen to drop it"
-    return _explained(replace(verdict, why=why), words, site)
+    blind = _explained(verdict, words, site)
+    cause = f"; {blind.why}" if blind.why else ""
+    return replace(blind, why=f"nothing shows that the way itself works{cause}")
+
+
+ARRIVED = "a trace saw a socket take it, so that the silence is a program's"
 
 
 def _control(words: Words, held: Sequence[tuple[Test, Sort]], site: Site) -> str:

@@ -13,8 +13,8 @@ def attempt(test: ProcessTest, site: Site, within: float) -> Seen:
     if found is None:
         return Seen(False, "nothing is known of it")
     met = found.state in ENDED if test.expect == "exited" else found.state == "running"
-    ended = f" with {found.code}" if found.state in ENDED and found.code is not None else ""
-    return Seen(met, f"it is {found.state}{ended}")
+    ended = f", exit code {found.code}" if found.state in ENDED and found.code is not None else ""
+    return Seen(met, f"its state: {found.state}{ended}")
 
 
 sort = Sort(attempt=attempt)

@@ -120,6 +120,12 @@ class _Sent(_Test):
         raise NotImplementedError
 
     @property
+    def way(self) -> str:
+        """``alice → web``"""
+        family = f" over IPv{self.version}" if self.version else ""
+        return f"{self.from_} → {getattr(self, self.key)}{family}"
+
+    @property
     def key(self) -> str:
         return next(key for key in SORTS if key in type(self).model_fields)
 
@@ -133,6 +139,8 @@ class PingTest(_Sent):
     """An echo request (ICMP or ICMPv6), and whether it is answered."""
 
     ping: Target = Field(description="The node or the address that is asked.")
+    size: int = Field(56, ge=56, le=65535, description="Bytes of the IP packet, its headers included.")
+    df: bool = Field(False, description="Forbid fragments: what is too large for a link on the way is not answered.")
     expect: Literal["answered", "denied"] = Field("answered", description="`denied` is silence, or an error.")
 
     @property
@@ -141,7 +149,9 @@ class PingTest(_Sent):
 
     @property
     def does(self) -> str:
-        return f"{self.from_} → {self.ping} ping {self.expect}"
+        large = f" of {self.size} bytes" if self.size > 56 else ""
+        large += " in one piece" if self.df else ""
+        return f"{self.way} ping{large} {self.expect}"
 
 
 class TcpTest(_Sent):
@@ -161,7 +171,7 @@ class TcpTest(_Sent):
 
     @property
     def does(self) -> str:
-        return f"{self.from_} → {self.tcp} tcp {self.expect}"
+        return f"{self.way} tcp {self.expect}"
 
 
 class UdpTest(_Sent):
@@ -182,7 +192,7 @@ class UdpTest(_Sent):
 
     @property
     def does(self) -> str:
-        return f"{self.from_} → {self.udp} udp {self.expect}"
+        return f"{self.way} udp {self.expect}"
 
 
 class Page(_Frozen):
@@ -212,7 +222,7 @@ class HttpTest(_Sent):
 
     @property
     def does(self) -> str:
-        return f"{self.from_} → {self.http} http {self.expect.status}"
+        return f"{self.way} http {self.expect.status}"
 
 
 class RouteTest(_Sent):
@@ -231,7 +241,7 @@ class RouteTest(_Sent):
 
     @property
     def does(self) -> str:
-        return f"{self.from_} → {self.route} route {' '.join(self.expect)}"
+        return f"{self.way} route {' '.join(self.expect)}"
 
 
 class _Within(_Test):

@@ -321,6 +321,8 @@ class TextRenderer:
         for verdict in verdicts:
             for before, words, style in evidence(verdict):
                 self._wrapped(before, words, style)
+        if any(verdict.verdict != "pass" for verdict in verdicts):
+            self._say("")
         words, style = summary(lab, verdicts, seconds)
         self._say(words, style)
 

@@ -101,6 +101,62 @@ def test_a_denial_needs_a_control(write: Write) -> None:
     assert found[1]["why"]
 
 
+# a ── gw ══ b, where the second link takes 1400 bytes
+NARROW = """
+routing: static
+nodes:
+  a:
+  gw:
+    kind: router
+    nftables: |
+      table inet f {
+        chain c {
+          type filter hook forward priority 0
+          udp dport 99 counter drop
+        }
+      }
+  b: {processes: {sink: {run: [python3, -c, "%s"], ready: {udp: 53}}}}
+links: [[a, gw], {endpoints: [gw, b], mtu: 1400}]
+tests:
+""" % (  # noqa: UP031 - the text is full of braces
+    "import signal, socket; s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM); "
+    "s.bind(('::', 53)); signal.pause()"
+)
+
+
+def narrow(write: Write, *tests: str, code: int = 0) -> list[dict[str, Any]]:
+    said = netlab("test", write(NARROW + "".join(f"  - {test}\n" for test in tests)), "--json")
+    assert said.code == code, said
+    found: list[dict[str, Any]] = said.json["tests"]
+    return found
+
+
+def test_a_ping_is_as_large_as_it_says(write: Write) -> None:
+    found = narrow(
+        write,
+        "{ping: b, from: a, size: 1500}",
+        "{ping: b, from: a, size: 1399, df: true}",
+        "{ping: b, from: a, size: 1400, df: true, version: 6}",
+        "{ping: b, from: a, size: 1401, df: true, expect: denied, within: 0.3}",
+        "{ping: b, from: a, size: 1401, df: true, within: 0.3}",
+        code=1,
+    )
+    assert words(found) == ["pass", "pass", "pass", "pass", "fail"]
+    assert found[4]["why"].startswith("too-big at gw: the packet has 1401 bytes, more than the ")
+
+
+def test_a_program_that_says_nothing_is_no_firewall(write: Write) -> None:
+    found = narrow(
+        write,
+        "{udp: 'b:53', from: a, expect: denied, within: 0.3}",
+        "{udp: 'b:99', from: a, expect: denied, within: 0.3}",
+        code=1,
+    )
+    assert words(found) == ["fail", "pass"]
+    assert found[0]["why"].startswith("it reached b: a trace saw a socket take it")
+    assert found[1]["control"].startswith("an echo from a to 10.")
+
+
 def test_a_control_of_its_own_is_found(write: Write) -> None:
     (found,) = verdicts(write, "{tcp: 'b:23', from: a, expect: denied, within: 0.2}")
     assert found["control"].startswith("an echo from a to 10.")

@@ -12,6 +12,9 @@ NODES = "nodes: {a: {processes: {httpd: sleep 60}}, b: }\nlinks: [[a, b]]\n"
 GOOD = {
     "{ping: b, from: a}": "a → b ping answered",
     "{ping: b, from: a, name: they meet}": "they meet",
+    "{ping: b, from: a, size: 1500, df: true, version: 6}": (
+        "a → b over IPv6 ping of 1500 bytes in one piece answered"
+    ),
     "{tcp: 'b:80', from: a, expect: refused}": "a → b:80 tcp refused",
     "{tcp: '[fd00::1]:80', from: a}": "a → [fd00::1]:80 tcp connected",
     "{udp: 'b:53', from: a}": "a → b:53 udp answered",
@@ -42,6 +45,7 @@ def test_every_sort_is_tried_here() -> None:
         ("{ping: c, from: a}", "tests[0].ping: unknown node 'c'"),
         ("{ping: b, from: c}", "tests[0].from: unknown node 'c'"),
         ("{ping: b}", "tests[0]: `from` is missing"),
+        ("{ping: b, from: a, size: 12}", "tests[0].size: 12 is less than 56, the least there is"),
         ("{pnig: b, from: a}", "did you mean 'ping'?"),
         ("{ping: b, tcp: 'b:1', from: a}", "tests[0]: a test has one of ping, tcp"),
         ("ping b", "tests[0]: a test is a mapping, not 'ping b'; as {ping: web, from: alice}"),
