@@ -11,12 +11,17 @@ from netlab.cli.which import lab_name, no_such_lab, renderer, state_directory
 from netlab.errors import LabNotFound, UsageError
 
 if TYPE_CHECKING:
+    from netlab.kernel.visits import Visits
     from netlab.render.journey import Detail
     from netlab.trace.backends.base import Backend
-    from netlab.trace.model import Trace
+    from netlab.trace.model import Probe, Trace
     from netlab.trace.record import Record
     from netlab.trace.request import Words
     from netlab.trace.terrain import Terrain
+
+
+MOST_FORETOLD = 100
+"""Nodes of which all is read before a probe, to foretell its way."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,7 @@ def trace(lab_or_file: str, words: Words, options: Options) -> int:
     """The exit code."""
     from netlab.cli.places import located
     from netlab.kernel.visits import visiting
+    from netlab.trace.compare import beside
     from netlab.trace.conclude import conclude
     from netlab.trace.journey import Request, observe
     from netlab.trace.model import meets
@@ -49,9 +55,12 @@ def trace(lab_or_file: str, words: Words, options: Options) -> int:
     probe = probe_of(words, terrain)
     request = Request(probe, options.respond, options.patience)
     with visiting(identities) as visits:
+        foretold = _foretold(terrain, probe, visits)
         record = observe(terrain, request, visits, backends, _say)
     record = replace(record, gaps=(*gaps, *record.gaps))
     found = located(conclude(record), terrain.digest)
+    if foretold is not None:
+        found = replace(found, foretold=beside(found, foretold))
     if options.pcap:
         _write(options.pcap, record, found)
     renderer(options.json).traced(found, options.detail, record.sightings)
@@ -59,6 +68,16 @@ def trace(lab_or_file: str, words: Words, options: Options) -> int:
         print(f"expected {options.expect}, it was {found.disposition}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
+
+
+def _foretold(terrain: Terrain, probe: Probe, visits: Visits) -> Trace | None:
+    """From what the nodes hold before anything is sent; None in a lab of too many nodes."""
+    from netlab.trace.explain import held
+    from netlab.trace.explain.foretell import foretell
+
+    if len(terrain.spots) > MOST_FORETOLD:
+        return None
+    return foretell(held.of_lab(terrain, visits), probe)
 
 
 def _write(path: str, record: Record, found: Trace) -> None:

@@ -279,7 +279,7 @@ class _Scene:
             None if is_fine else decisive.cause,
             record.backends,
             tuple(gaps),
-            record.milliseconds,
+            milliseconds=record.milliseconds,
         )
 
 

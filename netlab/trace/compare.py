@@ -1,0 +1,88 @@
+"""What was seen beside what had been foretold: where the two differ. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netlab.trace.model import (
+    Disposition,
+    Foretold,
+    Hook,
+    Leg,
+    Nat,
+    Rule,
+    Trace,
+)
+
+LEGS = {"forward": "the packet", "reply": "the answer", "error": "the error"}
+ADDRESSES = ("source", "destination")
+
+
+def beside(seen: Trace, foretold: Trace) -> Foretold:
+    """For what hangs on what cannot be known beforehand nothing is compared."""
+    cause = foretold.cause.name if foretold.cause else ""
+    if foretold.disposition == Disposition.UNKNOWN:
+        return Foretold(foretold.disposition, cause)
+    return Foretold(foretold.disposition, cause, tuple(differences(seen, foretold)))
+
+
+def differences(seen: Trace, foretold: Trace) -> Iterator[str]:
+    """In sentences; none where both are the same, as far as both tell."""
+    if seen.disposition != foretold.disposition:
+        yield f"foretold was {foretold.disposition}, it is {seen.disposition}"
+    for kind, what in LEGS.items():
+        mine, other = seen.leg(kind), foretold.leg(kind)
+        if mine is not None and other is not None:
+            yield from _of_leg(what, mine, other)
+
+
+def _of_leg(what: str, seen: Leg, foretold: Leg) -> Iterator[str]:
+    went, was_to_go = _nodes(seen), _nodes(foretold)
+    if went != was_to_go:
+        yield f"{what} was to go {' → '.join(was_to_go)}, it went {' → '.join(went)}"
+        return
+    for mine, other in zip(seen.hops, foretold.hops, strict=True):
+        rules, expected = _rules(mine.steps), _rules(other.steps)
+        if rules != expected:
+            words = ", ".join(sorted({*expected} - {*rules})) or "none"
+            instead = ", ".join(sorted({*rules} - {*expected})) or "none"
+            yield f"in {mine.node}, of {what}: foretold to match {words}; matched {instead}"
+        changed, to_change = _changes(mine.steps), _changes(other.steps)
+        if changed != to_change:
+            said = f"foretold was {_told(to_change)}, it is {_told(changed)}"
+            yield f"in {mine.node}, of {what}: {said}"
+
+
+def _nodes(leg: Leg) -> list[str]:
+    return [hop.node for hop in leg.hops]
+
+
+def _rules(steps: tuple[object, ...]) -> list[str]:
+    """Those that matched, in their chains."""
+    return [
+        _words(rule)
+        for step in steps
+        if isinstance(step, Hook)
+        for chain in step.chains
+        for rule in chain.rules
+        if rule.matched
+    ]
+
+
+def _words(rule: Rule) -> str:
+    return rule.place or f"{rule.table} {rule.chain}: {rule.text}"
+
+
+def _changes(steps: tuple[object, ...]) -> list[tuple[str, str, str]]:
+    """Of addresses; which port NAT takes cannot be known."""
+    return [
+        (change.field, change.before, change.after)
+        for step in steps
+        if isinstance(step, Nat)
+        for change in step.changes
+        if change.field in ADDRESSES
+    ]
+
+
+def _told(changes: list[tuple[str, str, str]]) -> str:
+    return ", ".join(f"{field} {before} → {after}" for field, before, after in changes) or "no NAT"
