@@ -141,7 +141,9 @@ class _Node:
         own = {s.name.replace("/", "."): s.value for s in self.of(Sysctl) if s.device == device}
         of_device = device.replace("/", ".")
         for name in names:
-            value = self.switches.get(f"net.{family}.conf.default.{name}", _USUAL.get(name, "0"))
+            value = _USUAL.get(name, "0")
+            if device != "lo":  # it is there before anything is set for new devices
+                value = self.switches.get(f"net.{family}.conf.default.{name}", value)
             if name in ("forwarding", "disable_ipv6"):
                 value = self._over_all(family, name, value)
             value = own.get(f"net.{family}.conf.{of_device}.{name}", value)
@@ -161,7 +163,7 @@ class _Node:
         yield self._link("lo", 1, "", LOOPBACK, True, 65536, "00:00:00:00:00:00", True)
         ports = {p.name: p for p in self.of(Port)}
         number = FIRST_NUMBER
-        for resource in self.resources:
+        for resource in sorted(self.resources, key=lambda resource: resource.stage):
             for link in self._of_resource(resource, number):
                 number += 1
                 port = ports.get(link.name)
@@ -227,7 +229,7 @@ class _Node:
         if conf6:
             conf6["mtu"] = mtu
         return HeldLink(
-            name, number, kind, sort, up, carrier, sort not in (LOOPBACK, NONE), mtu, mac,
+            name, number, kind, sort, up, carrier, sort != NONE, mtu, mac,
             conf4=self._conf("ipv4", name, CONF4), conf6=conf6,
         )  # fmt: skip
 
@@ -235,25 +237,30 @@ class _Node:
 
     def _addresses(self, links: tuple[HeldLink, ...]) -> Iterator[HeldAddress]:
         subnets: set[tuple[str, str]] = set()
-        by_name = {link.name: link for link in links}
+        order = {link.name: link.number for link in links}
         yield HeldAddress("lo", "127.0.0.1", 8, HOST)
-        for address in self.of(Address):
+        for address in sorted(self.of(Address), key=lambda address: order[address.device]):
             cidr = ip_interface(address.cidr)
             subnet = (address.device, str(cidr.network))
             flags = ("secondary",) if cidr.version == 4 and subnet in subnets else ()
             subnets.add(subnet)
             if cidr.version == 4:
                 yield _address(address, cidr, flags)
-        if _has_ipv6(by_name["lo"]):
+        if _has_ipv6(links[0]):
             yield HeldAddress("lo", "::1", 128, HOST)
-        # the kernel puts the newest first among those of a scope (ipv6_link_dev_addr)
+        for link in links:
+            yield from self._ipv6_addresses(link)
+
+    def _ipv6_addresses(self, link: HeldLink) -> Iterator[HeldAddress]:
+        """Of one scope, the newest first (ipv6_link_dev_addr)."""
+        if not _has_ipv6(link):
+            return
         for address in reversed(list(self.of(Address))):
             cidr = ip_interface(address.cidr)
-            if cidr.version == 6 and _has_ipv6(by_name.get(address.device)):
+            if cidr.version == 6 and address.device == link.name:
                 yield _address(address, cidr, ())
-        for link in links:
-            if link.type == 1 and link.up and link.carrier and _has_ipv6(link):
-                yield HeldAddress(link.name, str(_link_local(link.mac)), 64, LINK)
+        if link.type == 1 and link.up and link.carrier:
+            yield HeldAddress(link.name, str(_link_local(link.mac)), 64, LINK)
 
     def _own_routes(
         self, links: tuple[HeldLink, ...], addresses: tuple[HeldAddress, ...]
@@ -264,7 +271,7 @@ class _Node:
             if link is not None:
                 yield from _routes_of(address, link)
         for link in up.values():
-            if link.name != "lo" and _has_ipv6(link):
+            if link.name != "lo" and link.carrier and _has_ipv6(link):
                 yield HeldRoute(
                     "ff00::/8", LOCAL, "multicast", 0, 256, (_straight(link),), protocol=KERNEL
                 )
