@@ -16,7 +16,7 @@ from .wire import attributes, each, number, string
 _HEADERS = 20
 """Bytes of nlmsghdr and nfgenmsg before the attributes."""
 _FAMILIES = {1: "INET", 2: "IPV4", 3: "ARP", 5: "NETDEV", 7: "BRIDGE", 10: "IPV6"}
-_EXPRESSIONS = {
+EXPRESSIONS = {
     "connlimit": "NFT_CONNLIMIT", "ct": "NFT_CT", "dup": "NFT_DUP", "exthdr": "NFT_EXTHDR",
     "fib": "NFT_FIB", "flow_offload": "NFT_FLOW_OFFLOAD", "fwd": "NFT_FWD", "hash": "NFT_HASH",
     "limit": "NFT_LIMIT", "log": "NFT_LOG", "masq": "NFT_MASQ", "nat": "NFT_NAT",
@@ -29,15 +29,15 @@ _OF_A_FAMILY = {
     "fib": ("IPV4", "IPV6", "INET", "NETDEV"),
     "reject": ("IPV4", "IPV6", "INET", "NETDEV", "BRIDGE"),
 }  # fmt: skip
-_KEYS = {
+KEYS = {
     "ibrname": "NFT_BRIDGE_META", "obrname": "NFT_BRIDGE_META", "ibrpvid": "NFT_BRIDGE_META",
     "ibrvproto": "NFT_BRIDGE_META", "rtclassid": "IP_ROUTE_CLASSID", "secmark": "NETWORK_SECMARK",
     "cgroup": "CGROUP_NET_CLASSID", "ipsec": "XFRM", "mark": "NF_CONNTRACK_MARK",
     "zone": "NF_CONNTRACK_ZONES", "label": "NF_CONNTRACK_LABELS", "event": "NF_CONNTRACK_EVENTS",
 }  # fmt: skip
-_OBJECTS = {
+OBJECTS = {
     "quota": "NFT_QUOTA", "limit": "NFT_LIMIT", "connlimit": "NFT_CONNLIMIT",
-    "synproxy": "NFT_SYNPROXY", "tunnel": "NFT_TUNNEL", "ct expectation": "NFT_CT",
+    "synproxy": "NFT_SYNPROXY", "ct expectation": "NFT_CT",
     "ct timeout": "NF_CONNTRACK_TIMEOUT",
 }  # fmt: skip
 _HELPERS = {
@@ -107,7 +107,7 @@ def _rule(message: Message, code: int, kind: int, data: bytes) -> str:
     if code != errno.EOPNOTSUPP:
         return ""
     if name in ("meta", "ct"):
-        return _lacks(_KEYS.get(_key(name, attributes(said.get(2, b""))), ""))
+        return _lacks(KEYS.get(_key(name, attributes(said.get(2, b""))), ""))
     names = [name] if name else _names(message)
     return "; ".join(dict.fromkeys(_BELONGS[each] for each in names if each in _BELONGS))
 
@@ -120,7 +120,7 @@ def _expression(name: str, family: str) -> str:
         return f"no kernel knows {name} in tables of this family"
     if name == "reject" and family == "BRIDGE":
         return _lacks("NFT_BRIDGE_REJECT")
-    option = _EXPRESSIONS.get(name, "")
+    option = EXPRESSIONS.get(name, "")
     return _lacks(f"{option}_{family}" if families else option)
 
 
@@ -154,7 +154,7 @@ def _object(message: Message, code: int, kind: int, data: bytes) -> str:
         if helper in _HELPERS:
             return _lacks(f"NF_CONNTRACK_{_HELPERS[helper]}")
         return f"kernels have the helpers {', '.join(_HELPERS)}"
-    return _lacks(_OBJECTS.get(name, ""))
+    return _lacks(OBJECTS.get(name, ""))
 
 
 def _flowtable(message: Message, code: int, kind: int, data: bytes) -> str:

@@ -8,8 +8,6 @@ import socket
 import subprocess
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TypeVar
 
 from netlab.firewall.compile import compile_script
@@ -19,7 +17,6 @@ from netlab.firewall.transaction import commit
 from netlab.kernel.libc import CLONE_NEWNET, unshare
 
 T = TypeVar("T")
-CORPUS = Path(__file__).parents[1] / "firewall" / "corpus"
 _NETFILTER = 12
 
 
@@ -108,28 +105,20 @@ def bytecode() -> str:
     return "\n".join([*lines, *sorted(elements)])
 
 
-@dataclass
-class Verdict:
-    """How one text fared: the differences of each judgement, as lines."""
-
-    rules: int
-    differences: dict[str, list[str]] = field(default_factory=dict)
-
-
-def judge(text: str) -> Verdict:
-    """(a) what nft lists after our load, (b) the bytecode, (c) our listing, (d) it reloads."""
+def judge(text: str) -> dict[str, list[str]]:
+    """Lines that differ from nft's: (a) in nft's listing after our load, (b) in the bytecode,
+    (c) in our own listing, (d) when that is loaded again.
+    """
     assert not declined(text)
     listed, code, own = listing(), bytecode(), own_listing()
     again = listed if declined(listed) else listing()
     load_afresh(text)
-    verdict = Verdict(sum(line.startswith("\t\t") for line in listed.splitlines()))
-    verdict.differences["a"] = _unlike(listed, listing())
-    verdict.differences["b"] = _unlike(code, bytecode())
-    verdict.differences["c"] = _unlike(listed, own)
+    found = {"a": _unlike(listed, listing()), "b": _unlike(code, bytecode())}
+    found["c"] = _unlike(listed, own)
     load_afresh(own)
     reloaded = listing()
-    verdict.differences["d"] = _unlike(listed, reloaded) and _unlike(again, reloaded)
-    return verdict
+    found["d"] = _unlike(listed, reloaded) and _unlike(again, reloaded)
+    return found
 
 
 def _unlike(left: str, right: str) -> list[str]:

@@ -1,39 +1,51 @@
-"""``python -m tests.live.firewall_report``: how much of the corpus is as nft would have it."""
+"""How much of the corpus is as nft would have it, measured.
+
+    python -m tests.live.firewall_report           the tables of docs/nftables.md
+    python -m tests.live.firewall_report --write   into that page
+"""
 
 from __future__ import annotations
 
-from tests.live.firewall import CORPUS, Verdict, in_a_namespace, judge
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 
-_JUDGEMENTS = {
-    "a": "listed by nft after our load as after nft's own",
-    "b": "the same bytecode",
-    "c": "our listing is nft's",
-    "d": "our listing reloads to itself",
-}
+from tests.firewall.coverage import EXPLAINED, FILES, Difference, section
+from tests.live.firewall import in_a_namespace, judge
+
+PAGE = Path(__file__).parents[2] / "docs" / "nftables.md"
+MARKS = re.compile(r"(?<=<!-- measured -->\n).*(?=<!-- end of measured -->)", re.S)
+
+
+def measured() -> list[Difference]:
+    return [found for file in FILES for found in _of(file)]
+
+
+def _of(file: Path) -> Iterator[Difference]:
+    text = file.read_text()
+    for judgement, lines in in_a_namespace(lambda: judge(text)).items():
+        left = list(lines)
+        for each in EXPLAINED:
+            mine = (each.file, each.judgement) == (file.name, judgement)
+            if mine and set(each.lines) <= set(left):
+                left = [line for line in left if line not in each.lines]
+                yield each
+        for line in left:
+            yield Difference(file.name, judgement, "?", line, "", (line,))
 
 
 def main() -> None:
-    total = Verdict(0, {each: [] for each in _JUDGEMENTS})
-    for file in sorted(CORPUS.glob("*.nft")):
-        text = file.read_text()
-        verdict = in_a_namespace(lambda text=text: judge(text))  # type: ignore[misc]
-        total.rules += verdict.rules
-        for each, lines in verdict.differences.items():
-            total.differences[each] += lines
-        print(f"{file.stem:20} {verdict.rules:5} lines  {_shares(verdict)}")
-    print(f"{'all':20} {total.rules:5} lines  {_shares(total)}")
-    for each, words in _JUDGEMENTS.items():
-        print(f"({each}) {words}: {_share(total, each):.2f} %")
-
-
-def _shares(verdict: Verdict) -> str:
-    return "  ".join(f"({each}) {_share(verdict, each):6.2f} %" for each in _JUDGEMENTS)
-
-
-def _share(verdict: Verdict, each: str) -> float:
-    """Lines of the listing that are as they should be; a changed line counts once."""
-    wrong = sum(line.startswith("-") for line in verdict.differences[each])
-    return 100 * (1 - wrong / max(verdict.rules, 1))
+    wrong = measured()
+    odd = [each for each in wrong if not each.why]
+    for each in odd:
+        print(f"{each.file} ({each.judgement}): {each.rule}")
+    if odd:
+        raise SystemExit(f"{len(odd)} lines differ, and tests/firewall/coverage.py knows not why")
+    tables = section(wrong)
+    print(tables)
+    if sys.argv[1:] == ["--write"]:
+        PAGE.write_text(MARKS.sub(lambda _: tables + "\n", PAGE.read_text()))
 
 
 if __name__ == "__main__":
