@@ -21,7 +21,7 @@ def register(slot: int) -> int:
 
 
 def expression(name: str, *data: bytes) -> bytes:
-    return nest(1, text(1, name), nest(2, *data))
+    return nest(1, text(1, name) + nest(2, *data))
 
 
 def value(number: int, data: bytes) -> bytes:
@@ -69,9 +69,18 @@ def ct_write(slot: int, key: int, direction: int) -> bytes:
     return expression("ct", u32(2, key), *way, u32(4, register(slot)))
 
 
-@cache
 def compare(slot: int, operator: int, data: bytes) -> bytes:
-    return expression("cmp", u32(1, register(slot)), u32(2, operator), value(3, data))
+    return _compare(slot, operator, len(data)) + data + _PADDING[len(data) & 3]
+
+
+_PADDING = (b"", b"\0\0\0", b"\0\0", b"\0")
+
+
+@cache
+def _compare(slot: int, operator: int, length: int) -> bytes:
+    """All that stands before the data: in a rule, little else differs from rule to rule."""
+    whole = expression("cmp", u32(1, register(slot)), u32(2, operator), value(3, bytes(length)))
+    return whole[: len(whole) - length - len(_PADDING[length & 3])]
 
 
 def outside(slot: int, low: bytes, high: bytes) -> bytes:

@@ -7,7 +7,6 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from ipaddress import IPv6Address
 
 from . import names
 from . import syntax as s
@@ -122,8 +121,8 @@ def _ipv4(kind: Type, text: str, value: s.Value) -> int:
 
 def _ipv6(kind: Type, text: str, value: s.Value) -> int:
     try:
-        return int(IPv6Address(text))
-    except ValueError:
+        return int.from_bytes(socket.inet_pton(socket.AF_INET6, text), "big")
+    except OSError:
         raise Wrong(value.at, f"{text!r} is no IPv6 address") from None
 
 
