@@ -27,8 +27,8 @@ docs: $(VENV)/.ready
 	$(BIN)/python docs/generate.py
 
 bench: need-root $(VENV)/.ready
-	@missing=; for tool in ip ping cc iperf3 mn; do command -v $$tool >/dev/null || missing=yes; done; \
-	if [ -n "$$missing" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends iproute2 iputils-ping gcc libc6-dev iperf3 mininet >/dev/null; fi
+	@missing=; for tool in ip ping cc iperf3 mn nft; do command -v $$tool >/dev/null || missing=yes; done; \
+	if [ -n "$$missing" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends iproute2 iputils-ping gcc libc6-dev iperf3 mininet nftables >/dev/null; fi
 	@$(BIN)/python -m compileall -q netlab
 	$(BIN)/python -m benchmarks.bench --write
 
