@@ -169,8 +169,8 @@ class Telling:
         """Whether what is known by its buffer alone can be what that buffer had in it."""
         if known != BY_BUFFER:
             return True
-        if not _is_ip(data):
-            return point in ("freed", "used") and node in ("", buffer.node)
+        if not _is_ip(data) and not (buffer.hidden and point in ("freed", "used")):
+            return False
         if buffer.hidden:
             links = (buffer.node, self.terrain.peer(buffer.node, buffer.device)[0])
             return node in ("", *links)

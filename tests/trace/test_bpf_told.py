@@ -113,6 +113,8 @@ def test_a_buffer_that_went_by_a_cable_hides_nothing(telling: Telling) -> None:
     said(telling, "tx", head(), packet("b"))
     assert telling.sighting("tx", head(more=BY_BUFFER), packet("b", data=HIDDEN)) is None
     assert telling.sighting("rx", head(0x77, more=BY_BUFFER), packet(lies=0x88)) is None
+    netlink = packet("", 0, b"a message of netlink's") | {"function": name("f+1", 64)}
+    assert telling.sighting("used", head(more=BY_BUFFER), netlink) is None
 
 
 def test_what_a_program_sends_on_is_the_packet_that_it_read(telling: Telling) -> None:
