@@ -7,22 +7,21 @@ from collections.abc import Callable
 from . import syntax as s
 from .cursor import Cursor
 from .fields import TCP_OPTIONS
-from .lexer import ADDRESS, END, MARK, NUMBER, PAIR, STRING, WORD
+from .lexer import END, MARK, NUMBER, STRING, WORD
 from .parse_expressions import (
     assigned,
     concat,
     constant,
-    is_selector,
-    plain_selector,
     reads,
     right_side,
-    selector,
     set_literal,
     set_or_name,
     sum_of_selectors,
     value,
     verdict,
 )
+from .parse_nat import nat, send, tproxy
+from .parse_selectors import is_selector, plain_selector, selector
 from .problems import Wrong, did_you_mean
 
 _OPERATORS = {
@@ -33,7 +32,6 @@ UNITS = ("second", "minute", "hour", "day", "week")
 BYTES = {"bytes": 1, "kbytes": 1 << 10, "mbytes": 1 << 20}
 LEVELS = ("emerg", "alert", "crit", "err", "warn", "notice", "info", "debug", "audit")
 _LEVEL_ALIASES = {"warning": "warn", "error": "err", "panic": "emerg"}
-NAT_FLAGS = ("random", "fully-random", "persistent")
 
 
 def _match(c: Cursor) -> s.Statement:
@@ -238,65 +236,6 @@ def _reject(c: Cursor) -> s.Statement:
     return s.Reject(kind, constant(c), at)
 
 
-def _nat(c: Cursor) -> s.Statement:
-    at = c.at
-    kind = c.take()
-    family = ""
-    if kind in ("snat", "dnat") and c.text in ("ip", "ip6") and not is_selector(c):
-        family = c.take()
-    words = []
-    while kind in ("snat", "dnat") and c.text in ("addr", "prefix", "interval", "port", "."):
-        words.append(c.take())
-    address: s.Expression | None = None
-    port: s.Expression | None = None
-    local = kind in ("masquerade", "redirect")
-    if c.accept("to") or not (local or c.ended):
-        if c.text != ":" and not local:
-            address = _nat_address(c)
-        if c.accept(":") or local:
-            if c.kind in (ADDRESS, PAIR):
-                c.refuse(f"{kind} takes a port here, found {c.said}", f"as in {kind} to :8080")
-            port = assigned(c)
-    elif kind in ("snat", "dnat"):
-        c.refuse(f"{kind} needs 'to' and an address", f"as in {kind} to 192.0.2.1")
-    flags = []
-    while c.text in NAT_FLAGS and c.kind == WORD:
-        flags.append(c.take())
-        c.accept(",")
-    return s.Nat(kind, family, " ".join(words), address, port, tuple(flags), at)
-
-
-def _nat_address(c: Cursor) -> s.Expression:
-    at = c.at
-    low = _bare_address(c)
-    if c.text == "-" and isinstance(low, s.Value | s.Variable):
-        c.take()
-        return s.Range(low, _bare_address(c), at)
-    return low
-
-
-def _bare_address(c: Cursor) -> s.Expression:
-    if c.accept("["):
-        inner = constant(c)
-        c.expect("]")
-        return inner
-    at, said, is_pair = c.at, c.said, c.kind == PAIR
-    found = assigned(c)
-    if is_pair or isinstance(found, s.SetLiteral | s.SetName | s.Values | s.Wildcard):
-        raise Wrong(at, f"expected an address, found {said}")
-    return found
-
-
-def _tproxy(c: Cursor) -> s.Statement:
-    at = c.at
-    c.take()
-    family = c.take() if c.text in ("ip", "ip6") else ""
-    c.expect("to")
-    address = None if c.text == ":" else _bare_address(c)
-    port = assigned(c) if c.accept(":") else None
-    return s.Tproxy(family, address, port, at)
-
-
 def _synproxy(c: Cursor) -> s.Statement:
     at = c.at
     c.take()
@@ -342,21 +281,6 @@ def _queue_flags(c: Cursor) -> list[str]:
         flags.append(c.take())
         c.accept(",")
     return flags
-
-
-def _send(c: Cursor) -> s.Statement:
-    at = c.at
-    kind = c.take()
-    family = c.take() if c.text in ("ip", "ip6") and c.after() == "to" else ""
-    c.expect("to")
-    first = assigned(c)
-    if c.accept("device"):
-        return s.Send(kind, family, first, assigned(c), at)
-    if kind == "fwd" and family:
-        c.refuse("fwd to an address needs a device", f"as in fwd {family} to … device eth0")
-    if kind == "fwd" and not family:
-        return s.Send(kind, "", None, first, at)
-    return s.Send(kind, family, first, None, at)
 
 
 def _plain(c: Cursor) -> s.Statement:
@@ -459,8 +383,8 @@ def _nameless(c: Cursor) -> s.Statement:
 _OF_CT = ("helper", "timeout", "expectation")
 STATEMENTS: dict[str, Callable[[Cursor], s.Statement]] = {
     **dict.fromkeys(("accept", "drop", "continue", "return", "jump", "goto"), _decide),
-    **dict.fromkeys(("snat", "dnat", "masquerade", "redirect"), _nat),
-    **dict.fromkeys(("dup", "fwd"), _send),
+    **dict.fromkeys(("snat", "dnat", "masquerade", "redirect"), nat),
+    **dict.fromkeys(("dup", "fwd"), send),
     **dict.fromkeys(("add", "update", "delete"), _remember),
     **dict.fromkeys(("notrack", "last"), _plain),
     **dict.fromkeys(("vxlan", "geneve", "gre", "gretap", "tunnel", "xt"), _foreign),
@@ -469,7 +393,7 @@ STATEMENTS: dict[str, Callable[[Cursor], s.Statement]] = {
     "quota": _quota,
     "log": _log,
     "reject": _reject,
-    "tproxy": _tproxy,
+    "tproxy": tproxy,
     "synproxy": _synproxy,
     "queue": _queue,
     "reset": _reset,

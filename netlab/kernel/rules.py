@@ -17,8 +17,8 @@ from netlab.firewall import ready
 from netlab.firewall.listing import list_rules
 from netlab.firewall.parse import Read, no_includes
 from netlab.firewall.problems import RulesetError, Uncovered
-from netlab.firewall.show import rule as rule_text
 from netlab.firewall.show import show
+from netlab.firewall.show_rules import rule as rule_text
 from netlab.firewall.sources import Source
 from netlab.firewall.swap import differing, rule_places, swap, tables, text_of, uncovered
 from netlab.firewall.syntax import Counter, Script

@@ -16,7 +16,7 @@ from netlab.firewall.datatypes import Type
 from netlab.firewall.loads import field_of
 from netlab.firewall.parse_statements import BYTES
 from netlab.firewall.problems import Wrong
-from netlab.firewall.show import expression, statement
+from netlab.firewall.show_rules import expression, statement
 from netlab.trace import model
 from netlab.trace.explain import reading
 from netlab.trace.explain.matching import Truth, contents, holds, why

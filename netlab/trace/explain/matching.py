@@ -9,7 +9,7 @@ from netlab.firewall.datatypes import BOOLEAN, Type
 from netlab.firewall.loads import field_of, type_of
 from netlab.firewall.scope import Scope
 from netlab.firewall.sets import kind_of
-from netlab.firewall.show import expression
+from netlab.firewall.show_rules import expression
 from netlab.trace.explain.packet import Span
 from netlab.trace.explain.reading import fib_finds, keys, read
 from netlab.trace.explain.ruleset import Table

@@ -14,7 +14,7 @@ from netlab.firewall.datatypes import ADDRTYPE, CT_STATE, CT_STATUS, Type
 from netlab.firewall.fields import FIELDS, LINK, NETWORK, PROTOCOLS, Field
 from netlab.firewall.loads import field_of, icmp_types, load, type_of
 from netlab.firewall.scope import Scope
-from netlab.firewall.show import expression
+from netlab.firewall.show_rules import expression
 from netlab.trace.explain import layout
 from netlab.trace.explain.packet import ARP, NUMBERS, Packet, Span, exactly
 from netlab.trace.explain.scene import Nic, Scene

@@ -13,7 +13,7 @@ from functools import cached_property
 from netlab.firewall import syntax as s
 from netlab.firewall.hooks import device_names, priority
 from netlab.firewall.scope import Scope
-from netlab.firewall.show import rule as rule_text
+from netlab.firewall.show_rules import rule as rule_text
 from netlab.trace.explain.sets import Members
 
 ChainName = tuple[str, str, str]
