@@ -62,7 +62,7 @@ def _tx(step: m.Tx, hop: m.Hop) -> Iterator[str]:
 
 _HOOKS: Mapping[str, str] = {
     "ingress": "the first hook there is, before the kernel knows the protocol; one device's own",
-    "prerouting": "passed before the routing decision: conntrack looks it up, and DNAT happens here",
+    "prerouting": "passed before the routing decision; conntrack looks it up, DNAT happens here",
     "input": "for packets to this node itself, after the routing decision",
     "forward": "for packets that only pass through, after the routing decision",
     "output": "for packets of this node's own programs; DNAT of these happens here",

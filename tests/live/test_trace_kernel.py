@@ -1,4 +1,4 @@
-"""What the kernel itself tells of a probe, on the kernel: the way, times, programs, and no trace."""
+"""What the kernel itself tells of a probe: the way, times, programs; and what is left behind."""
 
 from __future__ import annotations
 

@@ -355,7 +355,8 @@ def test_a_choice_of_the_kernel_is_every_choice() -> None:
 
 def test_bridges_see_frames() -> None:
     where = replace(scene(tcp()), layer="bridge")
-    for rule in ("ether type ip", "ether saddr 02:00:00:00:00:02", "ip saddr 10.0.0.2", 'ibrname "x"'):
+    mac = "ether saddr 02:00:00:00:00:02"
+    for rule in ("ether type ip", mac, "ip saddr 10.0.0.2", 'ibrname "x"'):
         expected = "accept" if "ibrname" in rule else "drop"
         assert in_chain(f"{rule} drop", where).verdict == expected, rule
 
