@@ -136,7 +136,7 @@ class Process(_Frozen):
     """A program of a node, started when its network is up and stopped before it goes."""
 
     run: Command = Field(description="The command: a list of words, or a line for /bin/sh.")
-    env: dict[Variable, str] = Field({}, description="Environment, beside the node's.")
+    env: dict[Variable, str] = Field(default_factory=dict, description="Environment, beside the node's.")
     cwd: str = Field("", description="Working directory; relative to the topology's directory, which is the default.")
     user: str = Field("", description="The user to run as, by name or number; by default the one who runs netlab.")
     after: tuple[str, ...] = Field((), description="Processes that must be ready before: `db`, or `node/db`.")

@@ -113,7 +113,7 @@ class Interface(Frozen):
     offload: Offloads = Field(Offloads(), description="Offloads, by their ethtool(8) words.")
     bridge_port: PortSettings = Field(PortSettings(), description="Settings as a port of a bridge.")
     sysctls: dict[str, str] = Field(
-        {},
+        default_factory=dict,
         description="Per-interface switches: `{rp_filter: 1}` is net.ipv4.conf.IFACE.rp_filter; `ipv6.` before a name means IPv6's; `neigh.` and `ipv6.neigh.` the neighbour tables'.",
     )
 
@@ -283,7 +283,7 @@ class Node(Frozen):
     group: str | None = Field(None, description="The group whose settings this node takes over.")
     description: str = Field("", description="A sentence for people.")
     interfaces: dict[InterfaceName, SerializeAsAny[Interface]] = Field(
-        {},
+        default_factory=dict,
         description="Anything about an interface that a link does not say, and devices without a link.",
     )
     routes: tuple[Route, ...] = Field((), description="Static routes.")
@@ -292,7 +292,7 @@ class Node(Frozen):
         (), description="Static ARP and ND entries, and proxy entries."
     )
     sysctls: dict[str, str] = Field(
-        {}, description="Switches below net., by their sysctl(8) names."
+        default_factory=dict, description="Switches below net., by their sysctl(8) names."
     )
     hosts: bool = Field(
         True, description="Whether /etc/hosts inside the node names all nodes of the lab."
@@ -302,9 +302,9 @@ class Node(Frozen):
         description="What /etc/resolv.conf says inside the node; empty by default, so that unknown names fail at once.",
     )
     files: dict[FilePath, File] = Field(
-        {}, description="Private files, by absolute path: `{/etc/motd: {text: hello}}`."
+        default_factory=dict, description="Private files, by absolute path: `{/etc/motd: {text: hello}}`."
     )
-    env: dict[Variable, str] = Field({}, description="Environment of everything started in the node.")
+    env: dict[Variable, str] = Field(default_factory=dict, description="Environment of everything started in the node.")
     nftables: (
         Annotated[
             Annotated[str, Tag("text")] | Annotated[RuleFile, Tag("file")],
@@ -319,7 +319,7 @@ class Node(Frozen):
         Nat(), description="Translation of addresses, for the everyday cases; `nftables` is for all others."
     )
     processes: dict[ProcessName, Process] = Field(
-        {}, description="Programs that run as long as the lab is up, by name."
+        default_factory=dict, description="Programs that run as long as the lab is up, by name."
     )
     exec: tuple[str, ...] = Field(
         (), description="Shell lines run once after everything is up; a non-zero exit fails `up`."
