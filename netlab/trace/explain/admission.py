@@ -6,6 +6,7 @@ IPv4 as in net/ipv4/route.c and fib_frontend.c, IPv6 as in net/ipv6/route.c.
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import IPv4Address
 from typing import NamedTuple
 
 from netlab.trace.explain.choices import Choices
@@ -56,7 +57,8 @@ def route_in(state: NodeState, device: str, packet: Packet, choices: Choices) ->
             return Routed(found, "forwarding-off")
         return Routed(found, "route")
     if found.type == "broadcast":
-        return Routed(found)
+        nowhere = replace(packet, destination=IPv4Address(0))
+        return Routed(found, _believed(state, device, nowhere, None, choices))
     if found.type == "local":
         return Routed(found, _believed(state, device, packet, None, choices))
     if not state.forwards(4, device):
@@ -88,7 +90,7 @@ def _believed(
     if found.type != "unicast" and not (found.type == "local" and accepts):
         return "martian-source"
     assert found.route is not None
-    if any(hop.device == device for hop in found.route.hops) or found.type == "local":
+    if any(hop.device == device for hop in found.route.hops) or device == LO:
         return ""
     if not any(state.of_device(device, 4)):
         return "rp-filter" if strict else ""
