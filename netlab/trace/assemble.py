@@ -103,6 +103,8 @@ class Builder:
         """The program that has read it."""
         self._heard = Heard(self._time)
         self._has_rules = any(s.sighting.table for s in visit.seen)
+        self._has_ends = any(s.is_own and not s.is_first for s in visit.seen)
+        """Whether chains tell where a hook is over."""
         self._unnumbered: Conntrack | None = None
         """What connection tracking said, as long as its number is not known."""
         self._tracked_at: float | None = None
@@ -195,7 +197,7 @@ class Builder:
         here = next((o for o in self._open if o.hook == seen.hook and o.layer == "ip"), None)
         if sighting.stage == "last" and here is not None:
             here.took = took(here.time, time)
-            if here.by_kernel:
+            if here.by_kernel or not self._has_ends:
                 self._leave(seen.hook, "ip")
 
     def _burst(self, messages: Sequence[Seen]) -> None:
@@ -337,6 +339,9 @@ class Builder:
         before, packet = self.packet, seen.packet
         if packet is None:
             return
+        if before is not None and self._bridging and not packet.destination_mac:
+            macs = before.source_mac, before.destination_mac
+            packet = replace(packet, source_mac=macs[0], destination_mac=macs[1])
         if before is not None and before.within == packet.within:
             changes = tuple(changed(before, packet))
             if changes:

@@ -43,6 +43,8 @@ BY_BUFFER, BY_FRAGMENT, BY_PROGRAM = 1, 2, 4
 """In a record's ``more``: by what it is known, if not by its own bytes."""
 
 BUFFERS, FRAGMENTS, PROGRAMS, SOCKETS, CPUS = 4096, 64, 64, 64, 1024
+FAMILIES = (2, 10)
+"""``AF_INET``, ``AF_INET6``."""
 OUTPUT = 3
 """``NF_INET_LOCAL_OUT``."""
 PEEK = 2
@@ -75,6 +77,7 @@ class Gates:
         }
         self._hook = types.way("nf_hook_state.hook")
         self._protocol = types.way("sock.sk_protocol")
+        self._family = types.way("sock.__sk_common.skc_family").offsets[0]
         self._queue = types.way("sock.sk_receive_queue.qlen").offsets[0]
         self._second_queue = _second_queue(types)
         self._reads = _reads(self._offsets)
@@ -418,6 +421,12 @@ class Gates:
         code.load(8, R1, R3)
         code.store(8, FP, BUFFER, R1)
         code.jump_if(R1, "==", 0, "out")
+        read(code, FP, _KEY, 2, R7, self._family)
+        code.load(2, R1, FP, _KEY)
+        for family in FAMILIES:
+            code.jump_if(R1, "==", family, "internet")
+        code.jump("out")  # as netlink's, which may tell of the packet
+        code.label("internet")
         read(code, FP, _KEY, 4, R7, self._queue)
         code.load(4, R9, FP, _KEY)
         if self._second_queue:

@@ -440,7 +440,7 @@ def _socket(telling: Telling, point: str, head: Head, fields: Fields) -> Sightin
 def _ready(telling: Telling, point: str, head: Head, fields: Fields) -> Sighting | None:
     seen = _socket(telling, point, head, fields)
     buffer = telling._buffers.get(_number(fields, "buffer"))
-    if buffer is not None:
+    if buffer is not None and seen is not None:
         telling._sockets[head.subject] = buffer
     return seen
 

@@ -258,7 +258,9 @@ def _merged(seen: Sequence[Seen]) -> list[Seen]:
         merged.append(burst.messages)
         if first.is_own and first.hook == "egress":
             merged += [[frame] for frame in _up_to(waiting, "tx", first.sighting.to_device)]
-    return moments.placed([*merged, *([frame] for frame in waiting)], between)
+    if between:  # what stands between frames has a time, as they have
+        return moments.placed(merged, [*waiting, *between])
+    return moments.placed([*merged, *([frame] for frame in waiting)], [])
 
 
 def _up_to(waiting: list[Seen], point: str, device: str) -> list[Seen]:

@@ -21,7 +21,7 @@ from netlab.kernel import lookup
 from netlab.kernel.limits import raise_limit
 from netlab.kernel.visits import Visits
 from netlab.kernel.wire import open_socket
-from netlab.trace.backends.base import Backend, CannotWatch, Scene, Watch
+from netlab.trace.backends.base import Backend, CannotWatch, Scene, TellsHooks, Watch
 from netlab.trace.conclude import conclude, ends, questions
 from netlab.trace.cookie import way_of
 from netlab.trace.facts import Ask, ConnectionFact, Facts
@@ -153,11 +153,14 @@ def _watches(
             if (backend.instead_of, "") in told:
                 continue
             try:
-                watches.append(backend.watch(scene))
+                watch = backend.watch(scene)
             except CannotWatch as obstacle:
                 told.append((name, str(obstacle)))
-            else:
-                told.append((name, ""))
+                continue
+            watches.append(watch)
+            told.append((name, ""))
+            if isinstance(watch, TellsHooks):
+                scene = replace(scene, hooked=watch.hooked)
     except BaseException:
         _close(watches)
         raise

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from netlab.trace.cookie import Way, way_of
 from netlab.trace.headers import NAMES, Headers, parse
@@ -38,7 +38,7 @@ def is_moment(sighting: Sighting) -> bool:
 # whose is it
 
 
-Known = tuple[Sighting, Way, Headers | None]
+Known: TypeAlias = tuple[Sighting, Way, Headers | None]
 
 
 def attributed(sightings: Iterable[Sighting], probe: Probe) -> Iterator[Known]:
@@ -92,7 +92,8 @@ def _by_node(seen: Sighting, probe: Probe) -> Way | None:
 # where is it
 
 
-Flow = tuple[object, ...]
+Flow: TypeAlias = tuple[object, ...]
+IP = frozenset({"inet", "ip", "ip6"})
 
 
 @dataclass
@@ -104,6 +105,12 @@ class _Window:
     first: int
     tracked: int = 0
     last: int = 0
+    chains: set[tuple[str, str, str]] = field(default_factory=set)
+    """That it has gone through there."""
+
+    def at(self, chain: Sighting) -> int:
+        """Chains that know the state of a connection stand behind connection tracking."""
+        return self.tracked if chain.ct_state and self.tracked else self.first
 
 
 @dataclass
@@ -116,21 +123,37 @@ class _Windows:
     def time(self, messages: Sequence[Seen]) -> int:
         """Of what one chain told; 0 for what no program stands beside."""
         first = messages[0]
-        if not first.is_own:
-            open_ones = [w for w in self.current.values() if first.sighting.ct_state]
-            return max((w.tracked for w in open_ones), default=0)
-        if first.sighting.family != "inet":
+        if first.sighting.family not in IP:
             return 0
+        if not first.is_own:
+            window = self._of_chain(first)
+            return window.at(first.sighting) if window else 0
         if first.is_first:
-            waiting = self.waiting.get(first.hook, [])
-            found = next((w for w in waiting if w.flow == _flow(first.outer)), None)
-            if found is None:
-                return 0
-            waiting.remove(found)
-            self.current[first.hook] = found
-            return found.first - 1
+            window = self._next(first)
+            return window.first - 1 if window else 0
         window = self.current.pop(first.hook, None)
         return window.last + 1 if window and window.last else 0
+
+    def _of_chain(self, first: Seen) -> _Window | None:
+        """That a chain of the node's own stands in: where it has been gone through, the next."""
+        seen = first.sighting
+        chain = seen.family, seen.table, seen.chain
+        if not first.hook:  # who told does not know where it stands
+            return max(self.current.values(), key=lambda w: w.first, default=None)
+        window = self.current.get(first.hook)
+        if window is None or chain in window.chains:
+            window = self._next(first) or window
+        if window is not None:
+            window.chains.add(chain)
+        return window
+
+    def _next(self, first: Seen) -> _Window | None:
+        waiting = self.waiting.get(first.hook, [])
+        found = next((w for w in waiting if w.flow == _flow(first.outer)), None)
+        if found is not None:
+            waiting.remove(found)
+            self.current[first.hook] = found
+        return found
 
 
 def placed(groups: Sequence[Sequence[Seen]], moments: Sequence[Seen]) -> list[Seen]:

@@ -37,7 +37,8 @@ PLACES = {
     "sk_buff.network_header": (180, 2), "sk_buff.mac_header": (182, 2), "sk_buff.head": (192, 8),
     "sk_buff.data": (200, 8), "sk_buff._nfct": (104, 8), "sk_buff.sk": (24, 8),
     "nf_hook_state.hook": (0, 1), "sock.__sk_common.skc_dport": (12, 2),
-    "sock.sk_protocol": (40, 2), "sock.sk_receive_queue.qlen": (48, 4),
+    "sock.__sk_common.skc_family": (16, 2), "sock.sk_protocol": (40, 2),
+    "sock.sk_receive_queue.qlen": (48, 4),
     "udp_sock.reader_queue.qlen": (56, 4),
 }  # fmt: skip
 ARGUMENTS = {
@@ -106,8 +107,11 @@ class Kernel:
     def lies(self, buffer: int) -> int:
         return int.from_bytes(self.machine.read(buffer + 192, 8), "little")
 
-    def socket(self, *, local: int = 0, remote: int = 0, queued: int = 0, second: int = 0) -> int:
+    def socket(
+        self, *, local: int = 0, remote: int = 0, queued: int = 0, second: int = 0, family: int = 2
+    ) -> int:
         note = bytearray(128)
+        note[16:18] = pack("<H", family)
         note[12:16] = pack(">H", remote) + pack("<H", local)
         note[40:42] = pack("<H", 17)
         note[48:52], note[56:60] = pack("<I", queued), pack("<I", second)
@@ -314,6 +318,14 @@ def test_the_reader_of_the_probe_is_told_and_no_other(queued: int, second: int) 
     told = [kernel.tells("reader", busy, 20, 0) for _ in range(5)]
     assert told == [None] * (queued + second - 1) + [0] + [None] * (5 - queued - second)
     assert kernel.tells("reader", kernel.socket(), 20, 0) is None
+
+
+def test_a_socket_of_netlink_that_tells_of_it_does_not_get_it() -> None:
+    kernel = Kernel()
+    netlink = kernel.socket(queued=1, family=16)
+    kernel.tells("network", kernel.packet(mine()))
+    assert kernel.tells("waiting", netlink) is None
+    assert kernel.tells("reader", netlink, 96, 0) is None
 
 
 def test_nobody_waits_for_what_is_not_the_probes() -> None:

@@ -111,8 +111,28 @@ def test_chains_stand_between_the_programs_at_their_hook() -> None:
         Seen(Sighting("gw", "bpf", "route", time=7000), "forward", None),
     ]  # fmt: skip
     assert [told(s)[1] for s in moments.placed(groups, between)] == [
-        "rx", "prerouting_first", "raw", "prerouting first", "prerouting tracked", "mangle",
+        "rx", "prerouting_first", "prerouting first", "raw", "prerouting tracked", "mangle",
         "prerouting last", "prerouting_last", "route", "tx",
+    ]  # fmt: skip
+
+
+def test_chains_of_which_the_hook_is_known_need_none_of_a_traces_own() -> None:
+    groups = [
+        chain("prerouting_first"), chain("pre", "nat", hook="prerouting"),
+        chain("forward", "t", hook="forward"), chain("late", "t", hook="forward"),
+        chain("forward", "t", hook="forward"), chain("post", "nat", hook="postrouting"),
+    ]  # fmt: skip
+    between = [frame("rx", "a", 1000)[0]]
+    for place, name in enumerate(("prerouting", "forward", "forward", "postrouting")):
+        at = 2000 + 1000 * place
+        between += [hook(name, "first", at), hook(name, "last", at + 500)]
+    between.append(frame("tx", "b", 9000)[0])
+    assert [told(s)[1] for s in moments.placed(groups, between)] == [
+        "rx", "prerouting_first",
+        "prerouting first", "prerouting", "prerouting last",
+        "forward first", "forward", "forward", "forward last",
+        "forward first", "forward", "forward last",
+        "postrouting first", "postrouting", "postrouting last", "tx",
     ]  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from netlab.kernel.visits import Visits
 from netlab.trace.model import Probe
@@ -23,6 +23,8 @@ class Scene:
     terrain: Terrain
     probe: Probe
     visits: Visits
+    hooked: frozenset[str] = frozenset()
+    """Nodes of which somebody tells already when a packet is at which hook, and at which device."""
 
     @property
     def nodes(self) -> Mapping[str, str]:
@@ -46,6 +48,14 @@ class Watch(Protocol):
         """What it knows to have missed, in sentences."""
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class TellsHooks(Protocol):
+    """One that needs nobody else to know when a packet is at a hook or a device."""
+
+    hooked: frozenset[str]
+    """In these nodes."""
 
 
 @dataclass(frozen=True)

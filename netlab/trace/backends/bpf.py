@@ -15,7 +15,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from netlab.kernel.visits import Visits
 from netlab.trace.backends.base import Backend, CannotWatch, Scene
 from netlab.trace.bpf import session as sessions
 from netlab.trace.bpf.btf import NoSuchType
@@ -51,6 +50,8 @@ class Watching:
     telling: Telling
     points: Mapping[int, tuple[str, str]]
     """What each program tells of, and of a hook, at which stage."""
+    hooked: frozenset[str] = frozenset()
+    """See ``netlab.trace.backends.base.TellsHooks``."""
     _gaps: list[str] = field(default_factory=list)
 
     def files(self) -> Sequence[int]:
@@ -117,8 +118,8 @@ def _watching(scene: Scene, session: Session, types: Types) -> Watching:
         _inodes(scene), probe.sender, os.getpid(), terrain,
         types.names("skb_drop_reason"), _names(types, "sk_rst_reason"), _offset(),
     )  # fmt: skip
-    gaps = list(_attach_hooks(scene, session, hooks, _families(probe, terrain)))
-    return Watching(session, telling, points, gaps)
+    hooked, gaps = _attach_hooks(scene, session, hooks, _families(probe, terrain))
+    return Watching(session, telling, points, hooked, gaps)
 
 
 def points_for(probe: Probe, terrain: Terrain) -> dict[str, Point]:
@@ -166,8 +167,10 @@ def _offset() -> int:
 
 def _attach_hooks(
     scene: Scene, session: Session, hooks: Mapping[str, int], families: Sequence[int]
-) -> Iterator[str]:
-    """In every node; what could not be, in words."""
+) -> tuple[frozenset[str], list[str]]:
+    """The nodes where they stand now, and what could not be, in words."""
+    if not hooks:
+        return frozenset(), []
     places = [
         (hooks[stage], family, number, priority)
         for family in families
@@ -177,16 +180,15 @@ def _attach_hooks(
     ]
     nodes = _within_limits(scene.nodes, len(places))
     acts = {ns: partial(_attach_in, session, places) for ns in nodes.values()}
-    refused = _refusals(scene.visits, acts)
-    if refused:
-        yield f"no programs at the hooks of {len(refused)} of {len(acts)} nodes: {refused[0]}"
-    if len(nodes) < len(scene.nodes):
-        left = len(scene.nodes) - len(nodes)
-        yield f"hooks of {left} nodes are not watched: so many files cannot be open (ulimit -n)"
-
-
-def _refusals(visits: Visits, acts: Mapping[str, partial[str]]) -> list[str]:
-    return [said for said in visits.each(acts).values() if said]
+    refused = {ns: why for ns, why in scene.visits.each(acts).items() if why}
+    gaps = [
+        f"no programs at the hooks of {len(refused)} of {len(acts)} nodes: {why}"
+        for why in list(refused.values())[:1]
+    ]
+    left = len(scene.nodes) - len(nodes)
+    if left:
+        gaps.append(f"the hooks of {left} nodes are not timed: too many open files (ulimit -n)")
+    return frozenset(node for node, ns in nodes.items() if ns not in refused), gaps
 
 
 def _attach_in(session: Session, places: Sequence[tuple[int, int, int, int]]) -> str:

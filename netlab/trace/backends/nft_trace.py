@@ -2,7 +2,9 @@
 
 In each namespace a table of chains at the first and the last priority of every hook marks the
 packets of the probe; empty chains tell, by the message of their policy, that a packet came so far
-and what its headers were then. The table has the owner flag: it goes with the socket that made it,
+and what its headers were then. Where somebody else tells that already (``Scene.hooked``), only
+where a packet is first met chains are put in, and only beside such as are there: each is in the way
+of every packet. The table has the owner flag: it goes with the socket that made it,
 however that ends (linux/netfilter/nf_tables.h, NFT_TABLE_F_OWNER, Linux 5.12). Messages:
 net/netfilter/nf_tables_trace.c.
 """
@@ -17,10 +19,12 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias
 
 from netlab.firewall import ops
+from netlab.firewall.held import OF_TRACES
 from netlab.firewall.wire import attributes, each, nest, number, string, text, u32
-from netlab.kernel.wire import open_socket
+from netlab.kernel.wire import dump, open_socket
 from netlab.trace.backends.base import Backend, CannotWatch, Scene
 from netlab.trace.cookie import Mark, marks, table_name
 from netlab.trace.sighting import Sighting
@@ -29,13 +33,16 @@ NETLINK_NETFILTER = 12
 NFNLGRP_NFTRACE = 9
 SOL_NETLINK, NETLINK_ADD_MEMBERSHIP = 270, 1
 SUBSYSTEM = 10 << 8
-NEWTABLE, DELTABLE, NEWCHAIN, NEWRULE, TRACE = (SUBSYSTEM | n for n in (0, 2, 3, 6, 17))
+NEWTABLE, DELTABLE, NEWCHAIN, GETCHAIN, NEWRULE, TRACE = (
+    SUBSYSTEM | n for n in (0, 2, 3, 4, 6, 17)
+)
 BATCH_BEGIN, BATCH_END, ERROR = 0x10, 0x11, 2
 REQUEST, ACK, CREATE, APPEND = 1, 4, 0x400, 0x800
 OWNER = 2
 
 FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}
 INET, NETDEV, BRIDGE = 1, 5, 7
+IP = frozenset({"inet", "ip", "ip6"})
 HOOKS = ("prerouting", "input", "forward", "output", "postrouting")
 NETDEV_HOOKS = ("ingress", "egress")
 ENTRIES = ("prerouting", "output")
@@ -55,6 +62,10 @@ VERDICTS = {
 STATES = {1: "invalid", 2: "established", 4: "related", 8: "new", 64: "untracked"}
 
 
+Internet: TypeAlias = Literal["all", "entries", "none"]
+"""At which of IP's hooks chains tell that it came so far: all, where it is first met, none."""
+
+
 # the table
 
 
@@ -71,16 +82,24 @@ class Message:
 
 
 def tables(
-    cookie: int, found: Sequence[Mark], devices: Sequence[str], bridged: bool, egress: bool
+    cookie: int,
+    found: Sequence[Mark],
+    devices: Sequence[str],
+    bridged: bool,
+    egress: bool,
+    ip: Internet = "all",
 ) -> Iterator[Message]:
     """All that is put into one namespace."""
     name = table_name(cookie)
-    families = [INET, *([BRIDGE] if bridged else [])]
+    families = [*([INET] if ip != "none" else []), *([BRIDGE] if bridged else [])]
     for family in families:
         yield _table(family, name)
         for place, hook in enumerate(HOOKS):
+            if family == INET and ip == "entries" and hook not in ENTRIES:
+                continue
             yield _chain(family, name, chain_name(hook, "first"), place, FIRST)
-            yield _chain(family, name, chain_name(hook, "last"), place, LAST)
+            if family != INET or ip == "all":
+                yield _chain(family, name, chain_name(hook, "last"), place, LAST)
         for hook in ENTRIES:
             yield from _rules(family, name, chain_name(hook, "first"), found)
     if devices:
@@ -184,6 +203,8 @@ class Ear:
     socket: socket.socket
     names: Mapping[int, str]
     families: tuple[int, ...]
+    hooks: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
+    """Where the node's own base chains stand, by family, table and name."""
 
 
 @dataclass
@@ -215,7 +236,9 @@ class Listening:
                 continue
             for kind, _, body in split(data):
                 if kind == TRACE:
-                    yield decode(body, ear.node, ear.names)
+                    seen = decode(body, ear.node, ear.names)
+                    hook = ear.hooks.get((seen.family, seen.table, seen.chain), "")
+                    yield replace(seen, hook=hook) if hook else seen
 
     def end(self, seen: Sequence[Sighting]) -> list[Sighting]:
         return self.read()
@@ -251,14 +274,23 @@ def watch(scene: Scene) -> Listening:
 
     def open_in(ns: str) -> None:
         devices = dict(socket.if_nameindex())
-        sock = _listen()
         hooked = [name for name in devices.values() if name != "lo"]
+        ip: Internet = "all"
+        chains: Mapping[tuple[str, str, str], str] = {}
+        if names[ns] in scene.hooked:
+            chains = base_chains()
+            ip = "entries" if any(family in IP for family, _, _ in chains) else "none"
+            if not any(hook in NETDEV_HOOKS for hook in chains.values()):
+                hooked = []
+            if ip == "none" and ns not in bridged and not hooked:
+                return
+        sock = _listen()
         try:
-            families = _install(sock, scene.probe.cookie, found, hooked, ns in bridged)
+            families = _install(sock, scene.probe.cookie, found, hooked, ns in bridged, ip)
         except BaseException:
             sock.close()
             raise
-        ears.append(Ear(names[ns], sock, devices, families))
+        ears.append(Ear(names[ns], sock, devices, families, chains))
 
     try:
         scene.visits.each({ns: (lambda ns=ns: open_in(ns)) for ns in names})  # type: ignore[misc]
@@ -266,27 +298,55 @@ def watch(scene: Scene) -> Listening:
         for ear in ears:
             ear.socket.close()
         raise CannotWatch(_why(problem)) from problem
-    blind = "" if all(NETDEV in ear.families for ear in ears) else NO_NETDEV
-    return Listening(scene.probe.cookie, {e.socket.fileno(): e for e in ears}, blind=blind)
+    told = scene.hooked
+    blind = all(NETDEV in ear.families or ear.node in told for ear in ears)
+    by_file = {e.socket.fileno(): e for e in ears}
+    return Listening(scene.probe.cookie, by_file, blind="" if blind else NO_NETDEV)
 
 
 NO_NETDEV = "this kernel shows nothing of netdev chains (CONFIG_NETFILTER_INGRESS, _EGRESS)"
 
 
+def base_chains() -> Mapping[tuple[str, str, str], str]:
+    """Those of the namespace that the thread stands in, with their hooks. Raises OSError."""
+    with open_socket(NETLINK_NETFILTER) as sock:
+        messages = dump(sock, GETCHAIN, struct.pack(">BBH", 0, 0, 0))
+    found = {}
+    for message in messages:
+        said = attributes(message[20:])
+        family, table = FAMILIES.get(message[16], ""), string(said.get(1, b""))
+        if 4 not in said or table.startswith(OF_TRACES):
+            continue
+        place = number(attributes(said[4]).get(1, b""))
+        hooks = NETDEV_HOOKS if family == "netdev" else (*HOOKS, "ingress")
+        if place < len(hooks):
+            found[family, table, string(said.get(3, b""))] = hooks[place]
+    return found
+
+
 def _install(
-    sock: socket.socket, cookie: int, found: Sequence[Mark], devices: Sequence[str], bridged: bool
+    sock: socket.socket,
+    cookie: int,
+    found: Sequence[Mark],
+    devices: Sequence[str],
+    bridged: bool,
+    ip: Internet,
 ) -> tuple[int, ...]:
     """As much of it as the kernel knows; the families of the tables that are there now."""
     tries = [(devices, bridged, True), (devices, bridged, False), ((), bridged, False)]
     for some, bridges, egress in [*tries, ((), False, False)]:
+        messages = list(tables(cookie, found, some, bridges, egress, ip))
+        if not messages:
+            return ()
         try:
-            _commit(sock, list(tables(cookie, found, some, bridges, egress)))
+            _commit(sock, messages)
         except OSError as problem:
             if problem.errno not in (errno.EOPNOTSUPP, errno.EAFNOSUPPORT, errno.ENOENT):
                 raise
             refusal = problem
             continue
-        return (INET, *([BRIDGE] if bridges else []), *([NETDEV] if some else []))
+        internet = [INET] if ip != "none" else []
+        return (*internet, *([BRIDGE] if bridges else []), *([NETDEV] if some else []))
     raise refusal
 
 
