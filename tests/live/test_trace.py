@@ -58,14 +58,15 @@ def test_a_story_is_told_node_by_node(office: str) -> None:
     passed = [line.split("○")[1].split()[:3] for line in lines if "○" in line]
     assert passed[-3:] == [["ct", "state", "established,related"], ["tcp", "dport", "80"],
                            ["meta", "l4proto", "icmp"]]  # fmt: skip
-    assert lines[-1].startswith("fix         change the rule")
+    assert lines[-2].startswith("fix         change the rule")
+    assert lines[-1] == "foretold    denied (nft-drop), the same way ✓"
 
 
 def test_a_line_a_node_and_everything(office: str) -> None:
     brief = traced(office, "cli", "srv", "-q").out.splitlines()
     assert [line.split()[:2] for line in brief[3:]] == [
         ["→", "cli"], ["→", "sw"], ["→", "gw"], ["→", "srv"],
-        ["←", "srv"], ["←", "gw"], ["←", "sw"], ["←", "cli"],
+        ["←", "srv"], ["←", "gw"], ["←", "sw"], ["←", "cli"], ["foretold", "answered,"],
     ]  # fmt: skip
     everything = traced(office, "cli", "srv", "-v").out
     assert "everything that was seen" in everything
