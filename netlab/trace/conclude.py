@@ -74,15 +74,19 @@ def _zero(trails: Sequence[Trail]) -> int:
 
 
 def _told(trail: Trail, record: Record, zero: int) -> Told:
+    """Without visits of which nothing can be told, as where only a bridge's own hook was seen."""
     builders = [
         Builder(v, record.facts.get(v.node, Facts(v.node)), record.terrain, zero)
         for v in trail.visits
     ]
-    hops = [
-        Hop(v.node, record.terrain.role(v.node), tuple(b.build()))
-        for v, b in zip(trail.visits, builders, strict=True)
-    ]
-    return Told(trail, tuple(hops), builders[-1])
+    steps = [tuple(builder.build()) for builder in builders]
+    kept = [n for n, some in enumerate(steps) if some] or [0]
+    visits = tuple(trail.visits[n] for n in kept)
+    hops = tuple(
+        Hop(v.node, record.terrain.role(v.node), steps[n])
+        for n, v in zip(kept, visits, strict=True)
+    )
+    return Told(replace(trail, visits=visits), hops, builders[kept[-1]])
 
 
 class _Scene:
