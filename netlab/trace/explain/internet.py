@@ -168,8 +168,9 @@ def receive(story: Story, came: Up) -> list[Next]:
         words = f"IPv6 is switched off on {device}"
         return [Fate(node, packet, came.trail, Disposition.LOST, "", "rx", device, words=words)]
     passed = hooks.at(
-        story, node, "prerouting", packet, incoming=device, seen=came.seen, to=to
-    )
+        story, node, "prerouting", packet, incoming=device, seen=came.seen, to=to,
+        skipped=came.shown,
+    )  # fmt: skip
     if passed.verdict != "accept":
         fate = hooks.denied(passed, node, "prerouting", came.trail, device)
         return [errors.with_reject(story, fate, passed)]

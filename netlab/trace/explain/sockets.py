@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from netlab.trace import model
-from netlab.trace.explain import ethernet, neighbours
+from netlab.trace.explain import neighbours, tunnels
 from netlab.trace.explain.errors import NO_PORT, error, icmp_words, reset, tracked
 from netlab.trace.explain.packet import (
     ACK,
@@ -25,7 +25,7 @@ def deliver(story: Story, came: Taken) -> list[Next]:
     if packet.version == 6 and packet.is_icmp and packet.icmp[0] in DISCOVERY:
         return neighbours.discovered(story, came)
     if packet.inner is not None:
-        return ethernet.unwrap(story, came)
+        return tunnels.unwrap(story, came)
     if packet.is_icmp:
         return [_icmp(story, came)]
     if came.node == story.sender and packet.flags & (RST | ACK):

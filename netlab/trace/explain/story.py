@@ -82,6 +82,8 @@ class Up(Arrive):
 
     to: str = "host"
     """Whom it is for: ``host``, ``other``, ``broadcast``, ``multicast``."""
+    shown: bool = False
+    """Whether a bridge has shown it to the first hook of IP already."""
 
 
 @dataclass(frozen=True)
