@@ -35,10 +35,12 @@ def _watchers() -> Iterator[Feature]:
     """Who can watch a traced packet here, and how much that is together."""
     from netlab.trace.backends import catalog, obstacles, tier
 
-    found = obstacles()
+    found, lacks = obstacles()
     for name, backend in catalog().items():
         told = found[name]
         yield Feature(f"trace: {name}", backend.about, not told, backend.option, told)
+        for what, why in lacks.get(name, {}).items():
+            yield Feature(f"trace: {name}", what, False, "", why)
     able = {name for name, told in found.items() if not told}
     letter, words = tier(able)
     yield Feature("trace", f"tier {letter}: {words}", bool(able), "root")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,10 @@ import pytest
 from netlab.cli.trace import chosen, lab_of
 from netlab.kernel.visits import visiting
 from netlab.trace.backends import catalog
+from netlab.trace.bpf import btf, calls
+from netlab.trace.bpf.btf import NoSuchType
+from netlab.trace.bpf.calls import BpfRefused
+from netlab.trace.bpf.types import Types
 from netlab.trace.conclude import conclude
 from netlab.trace.cookie import way_of
 from netlab.trace.headers import parse
@@ -133,8 +139,6 @@ def _is_mine(data: bytes, record: Record) -> bool:
 
 def _without_moments(found: Trace) -> Trace:
     """A poll, a queue: what is told of these hangs on what else the CPUs have to do."""
-    from dataclasses import replace
-
     legs = [
         replace(leg, hops=tuple(
             replace(h, steps=tuple(s for s in h.steps if not isinstance(s, Moment)))
@@ -311,3 +315,102 @@ def _whole(held: dict[str, set[int]]) -> dict[str, set[int]]:
 def test_after_a_trace_nothing_stands_before_any_packet(office: str) -> None:
     assert one(office, Words("cli", "srv", tcp=80)).disposition == "refused"
     assert bpf_of(os.getpid()) == {}
+
+
+# what a kernel lacks, or does not allow
+
+
+def older(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *absent: str) -> None:
+    """A kernel without programs at hooks, without reasons, and without some tracepoints."""
+    arguments, load = Types.arguments, calls.load_program
+
+    def fewer(types: Types, tracepoint: str) -> tuple[str, ...]:
+        if tracepoint in absent:
+            raise NoSuchType(f"there is no tracepoint {tracepoint}")
+        found = arguments(types, tracepoint)
+        return found[:2] if tracepoint == "kfree_skb" else found
+
+    def refused(kind: int, code: bytes, name: str = "", attach: int = 0) -> int:
+        if kind == calls.NETFILTER:
+            raise BpfRefused(errno.EINVAL, f"program {name}")
+        return load(kind, code, name, attach)
+
+    monkeypatch.setattr(Types, "arguments", fewer)
+    monkeypatch.setattr(calls, "load_program", refused)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+
+def test_what_an_older_kernel_does_not_tell_is_named_and_done_without(
+    office: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    usual = one(office, Words("cli", "srv", tcp=23), 0, "bpf,nft-trace")
+    older(monkeypatch, tmp_path, "sock_recv_length", "fib_table_lookup")
+    found = one(office, Words("cli", "srv", tcp=23), 0, "bpf,nft-trace")
+    assert [way(leg) for leg in found.legs] == [way(leg) for leg in usual.legs]
+    assert found.cause and usual.cause and found.cause.rule == usual.cause.rule
+    (gap,) = found.gaps
+    assert gap.startswith("bpf: this kernel does not tell ")
+    for what in ("IPv4's routing decisions", "what netfilter's hooks do", "a program reads"):
+        assert what in gap
+    rows = netlab("doctor", "--json").json["features"]
+    lacks = {r["what_for"]: r["detail"] for r in rows if r["name"] == "trace: bpf"}
+    assert lacks["IPv4's routing decisions"] == "there is no tracepoint fib_table_lookup"
+    assert lacks["what netfilter's hooks do"].endswith("Invalid argument")
+    assert lacks["all of the reason why packets are dropped"] == (
+        "kfree_skb has no enum skb_drop_reason"
+    )
+
+
+def test_without_types_the_others_watch(
+    office: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def nothing(name: str) -> bytes:
+        raise NoSuchType("the kernel tells nothing of its types")
+
+    monkeypatch.setattr(btf, "read", nothing)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    found = netlab("trace", office, "cli", "srv", "--tcp", "23", "--json").json
+    assert ["bpf", "the kernel tells nothing of its types"] in found["backends"]
+    assert ["taps", ""] in found["backends"]
+    assert found["cause"]["name"] == "nft-drop"
+    rows = {r["name"]: r for r in netlab("doctor", "--json").json["features"]}
+    assert rows["trace: bpf"]["detail"] == "the kernel tells nothing of its types"
+    assert rows["trace: bpf"]["option"] == "CONFIG_DEBUG_INFO_BTF"
+
+
+ROOTLESS = """
+mount -t tmpfs none /run && mkdir /run/netns /run/netlab
+"$0" -m netlab up "$1" > /dev/null && "$0" -m netlab trace "$1" cli srv --json
+code=$?
+"$0" -m netlab down "$1" > /dev/null
+exit $code
+"""
+
+
+def test_who_may_not_use_bpf_is_told_and_the_others_watch(tmp_path: Path) -> None:
+    """As a user without the machine's root: root of a user namespace alone."""
+    file = tmp_path / "rootless.yaml"
+    file.write_text(routed())
+    inside = ["unshare", "--user", "--map-root-user", "--mount", "--net"]
+    said = subprocess.run(
+        [*inside, "sh", "-c", ROOTLESS, sys.executable, str(file)], cwd=ROOT, capture_output=True,
+        text=True, timeout=90,
+    )  # fmt: skip
+    if "unshare" in said.stderr:
+        pytest.skip(said.stderr)
+    assert said.returncode == 0, said
+    found = json.loads(said.stdout)
+    reasons = dict(found["backends"])
+    assert "Operation not permitted: BPF is for root, or for CAP_BPF" in reasons["bpf"]
+    assert reasons["nft-trace"] == reasons["taps"] == ""
+    assert found["disposition"] == "answered"
+
+
+def test_without_the_privilege_to_enter_nodes_a_sentence_says_so(office: str) -> None:
+    words = [*NETLAB, "trace", office, "cli", "srv"]
+    said = subprocess.run(
+        ["setpriv", "--bounding-set", "-sys_admin,-bpf", *words], cwd=ROOT, capture_output=True,
+        text=True,
+    )  # fmt: skip
+    assert said.returncode == 3
+    assert "CAP_SYS_ADMIN" in said.stderr and "Traceback" not in said.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 
 from netlab.kernel import libc
 from netlab.registry import discover
@@ -15,9 +16,13 @@ def catalog() -> dict[str, Backend]:
     return {name.replace("_", "-"): backend for name, backend in found.items()}
 
 
-def obstacles() -> dict[str, str]:
-    """Why each cannot run here; "" for those that can. Asked in a namespace that ends with it."""
+def obstacles() -> tuple[dict[str, str], dict[str, Mapping[str, str]]]:
+    """Why each cannot run here, "" for those that can; and what these cannot see, and why.
+
+    Asked in a namespace that ends with it.
+    """
     found: dict[str, str] = {}
+    lacks: dict[str, Mapping[str, str]] = {}
 
     def ask() -> None:
         try:
@@ -26,12 +31,14 @@ def obstacles() -> dict[str, str]:
             said = f"no network namespaces: {problem.strerror}"
             found.update(dict.fromkeys(catalog(), said))
             return
-        found.update({name: backend.obstacle() for name, backend in catalog().items()})
+        for name, backend in catalog().items():
+            found[name] = backend.obstacle()
+            lacks[name] = {} if found[name] else backend.lacks()
 
     thread = threading.Thread(target=ask, name="obstacles")
     thread.start()
     thread.join()
-    return found
+    return found, lacks
 
 
 TIERS: tuple[tuple[str, frozenset[str], str], ...] = (

@@ -70,5 +70,7 @@ class Backend:
     """Why it cannot run here, "" where it can; asked in a namespace that can be thrown away."""
     watch: Callable[[Scene], Watch]
     """Begin. Raises CannotWatch."""
+    lacks: Callable[[], Mapping[str, str]] = dict
+    """What it cannot see here though it can run, and why: asked where ``obstacle`` is."""
     instead_of: str = ""
     """The backend that tells all of it and more; where that one watches, this one need not."""

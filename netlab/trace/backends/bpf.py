@@ -12,18 +12,21 @@ import errno
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import NamedTuple
 
 from netlab.trace.backends.base import Backend, CannotWatch, Scene
-from netlab.trace.bpf import session as sessions
 from netlab.trace.bpf.btf import NoSuchType
 from netlab.trace.bpf.calls import BpfRefused
+from netlab.trace.bpf.events import SYMBOL, Field
 from netlab.trace.bpf.session import Session
 from netlab.trace.bpf.types import Types
-from netlab.trace.bpf_gate import Gates, Ports
+from netlab.trace.bpf_gate import OUTPUT, Gates, Ports
 from netlab.trace.bpf_told import HOOKS, Telling, ordered
-from netlab.trace.cookie import marks
+from netlab.trace.cookie import Mark, marks
+from netlab.trace.headers import UDP
 from netlab.trace.model import Probe
 from netlab.trace.sighting import Sighting
 from netlab.trace.terrain import Terrain
@@ -40,6 +43,9 @@ TRACKING = frozenset({"prerouting", "output"})
 NEIGHBOURS = 16
 """Priorities that are tried where somebody else's program has one already."""
 OTHER_FILES = 64
+FRAMES = frozenset({"rx", "tx"})
+"""Without these nothing can be followed."""
+FORBIDDEN = frozenset({errno.EPERM, errno.EACCES})
 
 
 @dataclass
@@ -72,7 +78,7 @@ class Watching:
 
     def gaps(self) -> list[str]:
         lost = self.session.lost()
-        missing = [f"bpf: {words}" for words in (*self.session.missing, *self._gaps)]
+        missing = [f"bpf: {words}" for words in self._gaps]
         return [*missing, *([f"{lost} events of the kernel came too fast"] if lost else [])]
 
     def close(self) -> None:
@@ -84,12 +90,12 @@ def watch(scene: Scene) -> Watching:
     try:
         session = Session(types, ROOM)
     except BpfRefused as refusal:
-        raise CannotWatch(str(refusal.strerror)) from refusal
+        raise CannotWatch(_why(refusal)) from refusal
     try:
         found = _watching(scene, session, types)
     except (BpfRefused, NoSuchType) as refusal:
         session.close()
-        raise CannotWatch(getattr(refusal, "strerror", None) or str(refusal)) from refusal
+        raise CannotWatch(_why(refusal)) from refusal
     except BaseException:
         session.close()
         raise
@@ -104,22 +110,55 @@ def _watching(scene: Scene, session: Session, types: Types) -> Watching:
     gates = Gates(session, types, found, os.getpid(), ports)
     points: dict[int, tuple[str, str]] = {}
     hooks: dict[str, int] = {}
+    lacks: dict[str, str] = {}
     for name, point in points_for(probe, terrain).items():
         for stage in STAGES if name == "hook" else ("",):
-            number = session.load(point.event, gates.of(point), answer=int(bool(stage)))
+            number = _load(session, gates, name, point, lacks)
             if number is None:
-                continue
+                break
             points[number] = name, stage
             if stage:
                 hooks[stage] = number
-            else:
-                session.attach(number)
     telling = Telling(
         _inodes(scene), probe.sender, os.getpid(), terrain,
         types.names("skb_drop_reason"), _names(types, "sk_rst_reason"), _offset(),
     )  # fmt: skip
     hooked, gaps = _attach_hooks(scene, session, hooks, _families(probe, terrain))
+    if lacks:
+        gaps.insert(0, f"this kernel does not tell {', '.join(lacks)}")
     return Watching(session, telling, points, hooked, gaps)
+
+
+def _load(
+    session: Session, gates: Gates, name: str, point: Point, lacks: dict[str, str]
+) -> int | None:
+    """Its number, attached where it has a tracepoint; what this kernel lacks is noted.
+
+    Raises BpfRefused where nothing of it is allowed, and that or NoSuchType where frames cannot be
+    seen.
+    """
+    problem: BpfRefused | NoSuchType
+    event = point.event
+    for tried in (event, event._replace(fields=_without_symbols(event.fields))):
+        try:
+            number = session.load(tried, gates.of(point), answer=int(name == "hook"))
+            if number is None:
+                problem = NoSuchType(session.missing[-1])
+                break
+            if name != "hook":
+                session.attach(number)
+            return number
+        except BpfRefused as refusal:
+            problem = refusal
+    if name in FRAMES or getattr(problem, "errno", 0) in FORBIDDEN:
+        raise problem
+    lacks[point.about] = getattr(problem, "strerror", None) or str(problem)
+    return None
+
+
+def _without_symbols(fields: Sequence[Field]) -> tuple[Field, ...]:
+    """Writing them takes a helper of Linux 5.13."""
+    return tuple(field for field in fields if not field.source.startswith(SYMBOL))
 
 
 def points_for(probe: Probe, terrain: Terrain) -> dict[str, Point]:
@@ -234,9 +273,68 @@ def cache_directory() -> str:
     return f"{home}/netlab"
 
 
+def _why(problem: BpfRefused | NoSuchType) -> str:
+    if isinstance(problem, NoSuchType):
+        return str(problem)
+    said = str(problem.strerror)
+    if problem.errno in FORBIDDEN:
+        return f"{said}: BPF is for root, or for CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN together"
+    if problem.errno == errno.ENOSYS:
+        return f"{said} (CONFIG_BPF_SYSCALL)"
+    return f"{said} (ring buffers came with Linux 5.8)" if "map" in said else said
+
+
+def obstacle() -> str:
+    try:
+        with closing(_on_trial()) as (session, gates):
+            _load(session, gates, "rx", POINTS["rx"], {})
+    except (BpfRefused, NoSuchType) as problem:
+        return _why(problem)
+    return ""
+
+
+def lacks() -> Mapping[str, str]:
+    """Each program is loaded, and nothing is watched; see ``Backend``."""
+    found: dict[str, str] = {}
+    with suppress(BpfRefused, NoSuchType), closing(_on_trial()) as (session, gates):
+        for name, point in POINTS.items():
+            before = len(session.missing)
+            number = _load(session, gates, name, point, found)
+            if number is not None and len(session.missing) > before:
+                found[f"all of {point.about}"] = ", ".join(session.missing[before:])
+            if name == "hook" and number is not None:
+                try:
+                    _attach(session, number, FAMILIES[4], OUTPUT, STAGES["first"])
+                except BpfRefused as refusal:
+                    found[point.about] = str(refusal.strerror)
+    return found
+
+
+class _Trial(NamedTuple):
+    session: Session
+    gates: Gates
+
+    def close(self) -> None:
+        self.session.close()
+
+
+def _on_trial() -> _Trial:
+    """Of no packet. Raises BpfRefused, NoSuchType."""
+    types = Types(cache_directory())
+    session = Session(types)
+    try:
+        gates = Gates(session, types, [Mark(UDP, 0, 8, 0)], 0, Ports())
+    except BaseException:
+        session.close()
+        raise
+    types.keep()
+    return _Trial(session, gates)
+
+
 backend = Backend(
     about="what the kernel does with it between two devices, and why it lets it fall",
     option="CONFIG_DEBUG_INFO_BTF",
-    obstacle=sessions.obstacle,
+    obstacle=obstacle,
+    lacks=lacks,
     watch=watch,
 )
