@@ -28,7 +28,7 @@ from netlab.trace.conclude import conclude
 from netlab.trace.cookie import way_of
 from netlab.trace.headers import parse
 from netlab.trace.journey import Request, observe
-from netlab.trace.model import Hook, Moment, Socket, Trace
+from netlab.trace.model import Hook, Hop, Moment, Socket, Trace
 from netlab.trace.record import Record
 from netlab.trace.request import Words, probe_of
 from tests.live.causes import chain, routed
@@ -414,3 +414,22 @@ def test_without_the_privilege_to_enter_nodes_a_sentence_says_so(office: str) ->
     )  # fmt: skip
     assert said.returncode == 3
     assert "CAP_SYS_ADMIN" in said.stderr and "Traceback" not in said.stderr
+
+
+def test_where_files_run_out_chains_tell_of_the_rest_of_the_hooks(
+    office: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = Words("cli", "srv", tcp=8080, to="10.1.0.1")
+    usual = one(office, words, 80, "bpf,nft-trace")
+    monkeypatch.setattr("netlab.trace.backends.bpf._room", lambda nodes: 30)
+    found = one(office, words, 80, "bpf,nft-trace")
+    assert found.gaps == (
+        "bpf: the hooks of 2 nodes are not timed: too many open files (ulimit -n)",
+    )
+    assert [way(leg) for leg in found.legs] == [way(leg) for leg in usual.legs]
+    for mine, theirs in zip(found.legs, usual.legs, strict=True):
+        assert [_chains(h) for h in mine.hops] == [_chains(h) for h in theirs.hops]
+
+
+def _chains(one: Hop) -> list[tuple[str, tuple[str, ...]]]:
+    return [(s.hook, tuple(c.name for c in s.chains)) for s in one.steps if isinstance(s, Hook)]

@@ -255,16 +255,18 @@ def _within_limits(nodes: Mapping[str, str], each: int) -> Mapping[str, str]:
     """As many as files can be open for: each program at a hook is one."""
     from netlab.kernel.limits import raise_limit
 
-    if each * len(nodes) > _room():
+    if each * len(nodes) > _room(nodes):
         raise_limit()
-    most = max(0, _room() // max(1, each))
+    most = max(0, _room(nodes) // max(1, each))
     return dict(list(nodes.items())[:most])
 
 
-def _room() -> int:
+def _room(nodes: Mapping[str, str]) -> int:
+    """Files that may be opened yet; others who watch need two of each node."""
     import resource
 
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] - OTHER_FILES
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return most - len(os.listdir("/proc/self/fd")) - 2 * len(nodes) - OTHER_FILES
 
 
 def cache_directory() -> str:
