@@ -22,6 +22,7 @@ from netlab.model.schema import Schema, schema
 from netlab.trace.backends import TIERS
 from netlab.trace.backends import catalog as watchers
 from netlab.trace.model import MEANING
+from netlab.trace.tracepoints import POINTS, Point
 from netlab.trace.why import CAUSES
 
 DOCS = Path(__file__).parent
@@ -221,6 +222,11 @@ def _trace() -> Iterator[str]:
     yield "\n| tier | who watches | what is told |\n|---|---|---|"
     for letter, needs, words in TIERS:
         yield f"| {letter} | {', '.join(sorted(needs)) or 'nobody'} | {words} |"
+    yield "\n## Where programs stand\n"
+    yield "At what a kernel has of these; each tells one thing, and of the probe's packets alone.\n"
+    yield "| tracepoint | without it the kernel does not tell |\n|---|---|"
+    for point in POINTS.values():
+        yield f"| {_tracepoint(point)} | {point.about} |"
     yield "\n## How a journey ends\n"
     yield "| word | the packet … |\n|---|---|"
     for word, meaning in MEANING.items():
@@ -230,6 +236,10 @@ def _trace() -> Iterator[str]:
     yield "| cause | ends as | in words |\n|---|---|---|"
     for entry in CAUSES:
         yield f"| `{entry.name}` | `{entry.disposition}` | {_plain_words(entry.sentence)} |"
+
+
+def _tracepoint(point: Point) -> str:
+    return f"`{point.event.name}`" if point.event.name else "netfilter's hooks (Linux 6.4)"
 
 
 def _plain_words(sentence: str) -> str:
