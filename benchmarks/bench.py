@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import report, ring, rules, traffic
+from benchmarks import report, ring, rules, traces, traffic
 from benchmarks.measure import Cost, Round, interleaved, machine, run
 
 ROOT = Path(__file__).parents[1]
@@ -40,8 +40,9 @@ def main() -> None:
         rings = {n: rounds_of(n, said.rounds, Path(place)) for n in map(int, said.sizes.split(","))}
         parts = commands(Path(place), max(n for n in rings if n <= MANY))
         ruled = rules.compare(Path(place))
+        traced = traces.compare()
         flow = traffic.compare(Path(place))
-    text = report.text(machine(), versions(), rings, parts, ruled, flow)
+    text = report.text(machine(), versions(), rings, parts, ruled, traced, flow)
     print(text)
     if said.write:
         (ROOT / "docs" / "benchmark.md").write_text(text)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from benchmarks import rules
+from benchmarks import rules, traces
 from benchmarks.measure import Cost
 from benchmarks.traffic import Flow
 
@@ -45,6 +45,7 @@ def text(
     rings: Rings,
     commands: Mapping[str, Cost],
     ruled: tuple[rules.Loads, rules.Labs],
+    traced: Mapping[str, traces.Cost],
     flow: Mapping[str, Flow],
 ) -> str:
     return "\n".join(
@@ -62,6 +63,7 @@ def text(
             "",
             *_commands(commands),
             *rules.section(*ruled),
+            *traces.section(traced),
             "## Traffic through a lab of three nodes",
             "",
             *_flow(flow),
