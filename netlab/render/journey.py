@@ -408,7 +408,8 @@ def events(seen: Sequence[Sighting]) -> Iterator[Line]:
         headers = parse(s.network, link=s.link)
         words = " ".join(p for p in (s.hook, s.stage, moments.words(s)) if p)
         words = words or (_packet(headers.innermost.packet) if headers else _looked_up(s))
-        yield f"{s.node:<10} {s.point} {s.device:<10} {words}\t{(s.time - zero) / 1000:.1f} µs", ""
+        at = f"{(s.time - zero) / 1000:.1f} µs"
+        yield f"{s.node:<10} {s.point:<9} {s.device:<10} {words}\t{at}", ""
     for s in seen:
         if s.table:
             verdict = f"{s.verdict} {s.jump}".rstrip()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -177,9 +178,20 @@ time.sleep(60)
 """
 
 
-def programs() -> set[int]:
-    said = subprocess.run(["bpftool", "-j", "prog"], capture_output=True, check=True).stdout
-    return {p["id"] for p in json.loads(said) if p.get("name", "").startswith("netlab_")}
+def held_by(pid: int) -> set[tuple[str, int]]:
+    """Programs, maps and links that a process has open (proc_pid_fdinfo(5))."""
+    text = "\n".join(file.read_text() for file in Path(f"/proc/{pid}/fdinfo").iterdir())
+    found = re.findall(r"(?m)^(prog|map|link)_id:\s+(\d+)$", text)
+    return {(kind, int(number)) for kind, number in found}
+
+
+def there_are() -> set[tuple[str, int]]:
+    """In the kernel, by the judge."""
+    found = set()
+    for kind in ("prog", "map", "link"):
+        said = subprocess.run(["bpftool", "-j", kind], capture_output=True, check=True).stdout
+        found |= {(kind, one["id"]) for one in json.loads(said)}
+    return found
 
 
 needs_bpftool = pytest.mark.skipif(not shutil.which("bpftool"), reason="bpftool is not installed")
@@ -187,13 +199,14 @@ needs_bpftool = pytest.mark.skipif(not shutil.which("bpftool"), reason="bpftool 
 
 @needs_bpftool
 def test_nothing_is_left_of_a_process_that_was_killed() -> None:
-    before = programs()
     with subprocess.Popen([sys.executable, "-c", STANDS], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"stands\n"
-        assert len(programs() - before) == 2
+        held = held_by(process.pid)
+        assert len([kind for kind, _ in held if kind == "prog"]) == 2
+        assert held <= there_are()
         process.send_signal(signal.SIGKILL)
-    eventually(lambda: None if programs() - before else True)
+    eventually(lambda: not held & there_are())
 
 
 @needs_bpftool
