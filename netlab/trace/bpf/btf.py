@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -231,7 +231,15 @@ def module_of(tracepoint: str, read: Read) -> str | None:
     return next((name for name in _listed() if wanted in read(name)), None)
 
 
-def _listed() -> Sequence[str]:
+def modules() -> list[str]:
+    """Whose types the kernel tells, its own first; [] where it tells none."""
+    try:
+        return _listed()
+    except NoSuchType:
+        return []
+
+
+def _listed() -> list[str]:
     try:
         return sorted(os.listdir(DIRECTORY), key=lambda name: (name != VMLINUX, name))
     except FileNotFoundError as problem:

@@ -8,15 +8,18 @@ from __future__ import annotations
 import json
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeAlias
 
 from netlab.trace.bpf import btf
 from netlab.trace.bpf.btf import NoSuchType, Way
 
 NOTES = "/sys/kernel/notes"
 _GNU_BUILD_ID = 3
+
+Answer: TypeAlias = dict[str, Any]
+"""What "is", or the words for what is "not"."""
 
 
 class Types:
@@ -25,7 +28,8 @@ class Types:
     def __init__(self, directory: str | None = None) -> None:
         """``directory`` is where answers are kept; none are where it is None."""
         self._file = f"{directory}/btf-{build_id()}.json" if directory else ""
-        self._known: dict[str, Any] = _read(self._file)
+        self._modules = btf.modules()
+        self._known = _read(self._file, self._modules)
         self._is_new = False
         self._opened: dict[str, btf.Btf] = {}
         self._files: dict[str, bytes] = {}
@@ -51,7 +55,7 @@ class Types:
         with suppress(OSError):
             os.makedirs(os.path.dirname(self._file), mode=0o755, exist_ok=True)
             with open(f"{self._file}.{os.getpid()}", "w") as file:
-                json.dump(self._known, file)
+                json.dump({"modules": self._modules, "answers": self._known}, file)
             os.replace(file.name, self._file)
         self._is_new = False
 
@@ -113,10 +117,19 @@ def build_id() -> str:
     return "".join(c if c.isalnum() else "-" for c in f"{said.release}-{said.version}")
 
 
-def _read(file: str) -> dict[str, Any]:
-    """Nothing where there is none, or none that can be trusted."""
-    with suppress(OSError, ValueError), open(file) as opened:
-        found = json.load(opened)
-        if os.fstat(opened.fileno()).st_uid in (0, os.geteuid()) and isinstance(found, dict):
-            return found
-    return {}
+def _read(file: str, modules: Sequence[str]) -> dict[str, Answer]:
+    """Nothing where there is none, or none that can be trusted.
+
+    What there was not may have come with a module since.
+    """
+    try:
+        with open(file) as opened:
+            mine = os.fstat(opened.fileno()).st_uid in (0, os.geteuid())
+            found = json.load(opened)
+        kept, answers = found["modules"], found["answers"]
+        known = {q: a for q, a in answers.items() if "is" in a or "not" in a}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return {}
+    if not mine:
+        return {}
+    return known if kept == modules else {q: a for q, a in known.items() if "is" in a}

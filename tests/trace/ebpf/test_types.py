@@ -49,7 +49,32 @@ def test_without_a_directory_nothing_is_kept(opened: list[str]) -> None:
     assert opened == ["vmlinux"]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null"])
+def test_what_there_was_not_may_come_with_a_module(
+    tmp_path: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    types = Types(str(tmp_path))
+    assert types.way("sk_buff.len") == Way((40,), 4)
+    for _ in range(2):
+        with pytest.raises(NoSuchType, match="no tracepoint br_fdb_update"):
+            types.arguments("br_fdb_update")
+        types.keep()
+        opened.clear()
+        types = Types(str(tmp_path))
+    assert opened == []
+    monkeypatch.setattr(btf, "_listed", lambda: ["vmlinux", "bridge"])
+    later = Types(str(tmp_path))
+    assert later.way("sk_buff.len") == Way((40,), 4)
+    assert opened == []
+    with pytest.raises(NoSuchType):
+        later.arguments("br_fdb_update")
+    assert opened == ["vmlinux", "bridge"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "null", '{"modules": [], "answers": 3}', '{"modules": [],'
+     ' "answers": {"way sk_buff.len": 3}}', '{"way sk_buff.len": {"is": [[1], 4]}}'],
+)  # fmt: skip
 def test_a_file_that_is_broken_is_written_anew(
     text: str, tmp_path: Path, opened: list[str]
 ) -> None:
@@ -58,7 +83,9 @@ def test_a_file_that_is_broken_is_written_anew(
     types = Types(str(tmp_path))
     assert types.way("sk_buff.len") == Way((40,), 4)
     types.keep()
-    assert json.loads(file.read_text()) == {"way sk_buff.len": {"is": [[40], 4]}}
+    assert json.loads(file.read_text()) == {
+        "modules": ["vmlinux"], "answers": {"way sk_buff.len": {"is": [[40], 4]}},
+    }  # fmt: skip
 
 
 def test_where_nothing_can_be_written_it_goes_on(tmp_path: Path, opened: list[str]) -> None:
