@@ -58,14 +58,14 @@ def _nodes(leg: Leg) -> list[str]:
 
 
 def _rules(steps: tuple[object, ...]) -> list[str]:
-    """Those that matched, in their chains."""
+    """Those that matched, in their chains; of one that steals the packet nftables does not tell."""
     return [
         _words(rule)
         for step in steps
         if isinstance(step, Hook)
         for chain in step.chains
         for rule in chain.rules
-        if rule.matched
+        if rule.matched and rule.verdict != "stolen"
     ]
 
 

@@ -18,7 +18,9 @@ from netlab.trace.explain.internet import ENDS, OF_ERRNO, mtu
 from netlab.trace.explain.judging import judged, with_last
 from netlab.trace.explain.packet import (
     ECHO,
+    RST,
     SYN,
+    SYN_BYTES,
     Packet,
     Span,
     as_told,
@@ -27,8 +29,8 @@ from netlab.trace.explain.packet import (
 )
 from netlab.trace.explain.route import Decision, Flow, decide, said
 from netlab.trace.explain.state import World
-from netlab.trace.explain.story import Fate, Next, Send, Story, Trail
-from netlab.trace.explain.walk import furthest, run
+from netlab.trace.explain.story import Fate, Next, Send, Story, Trail, furthest
+from netlab.trace.explain.walk import run
 from netlab.trace.model import (
     REACHED,
     Disposition,
@@ -41,7 +43,6 @@ from netlab.trace.probe import FILLER, smallest
 from netlab.trace.terrain import plain
 
 CALLS = {"tcp": "connect()", "udp": "send()", "icmp": "echo request"}
-SYN_BYTES = {4: 60, 6: 80}
 ANY_ID = Span(0, 0xFFFF, "an echo's id")
 DEFAULT_PORTS = (32768, 60999)
 
@@ -198,10 +199,9 @@ class _Journey:
 
     def _return(self, kind: str, back: Fate, forward: Fate) -> Leg:
         if self._is_home(back):
+            back = replace(back, trail=Trail((*self.story.before.hops, *back.trail.hops)))
             return self._leg(kind, back, Disposition.DELIVERED, None, forward)
-        disposition, cause = judged(
-            self.story, self.probe, kind, back, None, forward.trail.nodes
-        )
+        disposition, cause = judged(self.story, self.probe, kind, back, None, forward.trail.nodes)
         return self._leg(kind, back, disposition, cause, forward)
 
     def _is_home(self, back: Fate) -> bool:
@@ -250,7 +250,7 @@ class _Journey:
         if packet.is_error:
             return RESULTS.get((packet.version, *packet.icmp), "no answer")
         if packet.protocol == "tcp":
-            return "connected" if packet.flags & SYN else "ECONNREFUSED"
+            return "ECONNREFUSED" if packet.flags & RST else "connected"
         return "answered"
 
 
@@ -290,9 +290,7 @@ def _summed_up(told: Sequence[Told[Trace]], whole: bool) -> Trace:
     for one in told:
         by_end.setdefault(end_words(one.story), one)
     gaps += [f"{end}, if {_conditions(one.choices)}" for end, one in by_end.items()]
-    return replace(
-        first, disposition=Disposition.UNKNOWN, place=None, cause=None, gaps=tuple(gaps)
-    )
+    return replace(first, disposition=Disposition.UNKNOWN, place=None, cause=None, gaps=tuple(gaps))
 
 
 def end_words(trace: Trace) -> str:

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from netlab.trace import model
-from netlab.trace.explain import errors, hooks, neighbours, route
+from netlab.trace.explain import errors, hooks, neighbours, proxy, route
 from netlab.trace.explain.admission import Routed, flow_of, route_in, route_in6
-from netlab.trace.explain.packet import ARP, Packet
+from netlab.trace.explain.packet import ARP, SYN, Packet
 from netlab.trace.explain.route import LO, Decision, decide, said
 from netlab.trace.explain.state import NodeState
 from netlab.trace.explain.story import Fate, Leave, Next, Send, Story, Taken, Trail, Up
@@ -92,6 +92,8 @@ def _out(
         busy = packet.is_icmp and user is None and not incoming
         return [errors.with_reject(story, fate, passed, busy)]
     trail, packet, seen = trail.then(*passed.steps), passed.packet, passed.seen
+    if proxy.is_proxied(story, packet, seen):
+        return proxy.goes_on(node, packet, trail)
     limit = mtu(story.state(node), decided)
     if size(packet) > limit:
         if packet.dont_fragment and not packet.pieces:
@@ -159,9 +161,7 @@ def receive(story: Story, came: Up) -> list[Next]:
     node, packet, device, to = came.node, came.packet, came.device, came.to
     state = story.state(node)
     if to == "other":
-        return [
-            Fate(node, packet, came.trail, Disposition.NOT_FOR_ME, "wrong-mac", "rx", device)
-        ]
+        return [Fate(node, packet, came.trail, Disposition.NOT_FOR_ME, "wrong-mac", "rx", device)]
     if packet.protocol == ARP:
         return neighbours.asked_by_arp(story, came)
     if packet.version == 6 and _is_switched_off(state, device):
@@ -276,6 +276,9 @@ def _forward(
     passed = hooks.at(
         story, node, "forward", packet, incoming=device, outgoing=decided.device, seen=seen
     )
+    if passed.outcome and passed.outcome.synproxy and packet.flags & SYN:
+        trail = trail.then(*passed.steps)
+        return proxy.shakes_hands(story, node, packet, trail, device)
     if passed.verdict != "accept":
         fate = hooks.denied(passed, node, "forward", trail, device)
         return [errors.with_reject(story, fate, passed)]
@@ -290,4 +293,3 @@ def _down(node: str, packet: Packet, trail: Trail, decided: Decision) -> Fate:
         node, packet, trail, Disposition.LINK_DOWN, "link-down", "postrouting", decided.device,
         decided=decided,
     )  # fmt: skip
-

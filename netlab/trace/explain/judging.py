@@ -55,7 +55,8 @@ def _evidence(
     if fate.cause in COUNTERS:
         here = Facts(**vars(here) | {"counts": {COUNTERS[fate.cause]: 1}})
     peer, far = story.world.peer(fate.node, fate.device) if fate.stage == "tx" else ("", "")
-    made = fate.made.packet if fate.made else None
+    sent = fate.made is not None and (back is None or bool(back.stage or back.hook))
+    made = fate.made.packet if fate.made and sent else None
     error = as_told(made) if made is not None and made.is_error else None
     return Evidence(
         probe=probe,
@@ -77,7 +78,7 @@ def _evidence(
         error=f"{error.protocol} {error.icmp}" if error else "",
         error_maker=fate.node if error else "",
         error_lost=back.node if error and back and not back.arrived else "",
-        answered=made is not None and error is None and bool(back and back.stage),
+        answered=made is not None and error is None,
         forward_way=forward_way,
         arrived=fate.arrived,
         reset=bool(made and made.protocol == "tcp" and "R" in as_told(made).flags),

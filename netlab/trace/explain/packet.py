@@ -24,6 +24,8 @@ DISCOVERY = frozenset({133, 134, 135, 136, 137})
 """Types of neighbour discovery (RFC 4861)."""
 ARP, ARP_REQUEST, ARP_REPLY = "arp", 1, 2
 BROADCAST = "ff:ff:ff:ff:ff:ff"
+SYN_BYTES = {4: 60, 6: 80}
+"""With the options that Linux asks for."""
 ETHERTYPES = {4: 0x800, 6: 0x86DD, 0: 0x806}
 
 
@@ -130,6 +132,26 @@ class Packet:
     def elsewhere(self) -> Packet:
         """As it comes into another node: what the kernel noted is gone."""
         return replace(self, mark=0, priority=0)
+
+
+def answer_to(packet: Packet) -> Packet:
+    """From where it went, as long as itself."""
+    return Packet(
+        packet.destination,
+        packet.source,
+        packet.protocol,
+        packet.destination_port,
+        packet.source_port,
+        icmp_id=packet.icmp_id,
+        length=packet.length,
+    )
+
+
+def syn_ack(packet: Packet) -> Packet:
+    """TCP's answer to the first packet of a connection, with the usual options."""
+    return replace(
+        answer_to(packet), flags=SYN | ACK, length=SYN_BYTES[packet.version], dont_fragment=True
+    )
 
 
 def icmp_of(version: int) -> str:

@@ -12,8 +12,9 @@ from netlab.trace.explain.packet import (
     DISCOVERY,
     ECHO_REPLY,
     RST,
-    SYN,
     Packet,
+    answer_to,
+    syn_ack,
 )
 from netlab.trace.explain.story import Fate, Made, Next, Story, Taken
 from netlab.trace.model import Disposition
@@ -56,27 +57,13 @@ def _icmp(story: Story, came: Taken) -> Fate:
     if state.switch(ignoring):
         return _taken(came, "", disposition=Disposition.UNREAD, cause="echo-ignored")
     answer = replace(
-        _turned(packet),
+        answer_to(packet),
         icmp=(ECHO_REPLY[packet.version], 0),
         tos=packet.tos,
         dont_fragment=False,
     )
     fate = _taken(came, "taken in by the node itself", made=Made(answer, ""))
     return fate
-
-
-def _turned(packet: Packet) -> Packet:
-    """Its answer, as long as itself."""
-    return Packet(
-        packet.destination,
-        packet.source,
-        packet.protocol,
-        packet.destination_port,
-        packet.source_port,
-        icmp_id=packet.icmp_id,
-        length=packet.length,
-        tos=0,
-    )
 
 
 def _asked(story: Story, came: Taken) -> Fate:
@@ -102,8 +89,7 @@ def _answer(packet: Packet) -> Packet | None:
     """Of TCP the kernel answers; what a program says to a datagram is its own matter."""
     if packet.protocol != "tcp":
         return None
-    length = {4: 60, 6: 80}[packet.version]
-    return replace(_turned(packet), flags=SYN | ACK, length=length, dont_fragment=True)
+    return syn_ack(packet)
 
 
 def _nobody(story: Story, came: Taken) -> Fate:

@@ -13,7 +13,7 @@ from netlab.trace.explain.packet import Packet
 from netlab.trace.explain.route import Decision
 from netlab.trace.explain.ruleset import Rule
 from netlab.trace.explain.state import NodeState, World
-from netlab.trace.explain.tracking import NOTHING, Seen, Tracker
+from netlab.trace.explain.tracking import NOTHING, Seen, Tracker, Tuple
 from netlab.trace.model import Disposition, Hop, Step
 
 
@@ -152,6 +152,10 @@ class Story:
     gaps: list[str] = field(default_factory=list)
     counted: list[tuple[str, str, str, Rule]] = field(default_factory=list)
     """The rules whose counters were moved, with node, family and table."""
+    proxied: set[Tuple] = field(default_factory=set)
+    """The connections that some synproxy has begun in a client's place."""
+    before: Trail = Trail()
+    """The way of what such a proxy answered, before the server could."""
     run: Callable[[Story, list[Next]], list[Fate]] = field(default=lambda story, states: [])
     """Goes on from some states to their ends."""
 
@@ -168,3 +172,13 @@ class Story:
         if words not in self.gaps:
             self.gaps.append(words)
 
+
+def furthest(fates: list[Fate]) -> Fate:
+    """Of a packet and its copies, the one that the story is about."""
+    return max(fates, key=_worth)
+
+
+def _worth(fate: Fate) -> tuple[bool, bool, bool, int]:
+    copy = fate.disposition == Disposition.NOT_FOR_ME
+    lost_copy = fate.disposition == Disposition.NOT_SWITCHED
+    return fate.arrived, not copy, not lost_copy, len(fate.trail.hops)

@@ -9,7 +9,6 @@ from typing import Any
 
 from netlab.trace.explain import ethernet, internet, sockets
 from netlab.trace.explain.story import Arrive, Fate, Leave, Next, Send, Story, Taken, Up
-from netlab.trace.model import Disposition
 
 MOST = 20_000
 """States of one leg; a segment with a circle and no STP never comes to rest."""
@@ -50,14 +49,3 @@ def _again(story: Story, state: Next) -> bool:
         return True
     story.met.add(place)
     return False
-
-
-def furthest(fates: list[Fate]) -> Fate:
-    """Of a packet and its copies, the one that the story is about."""
-    return max(fates, key=_worth)
-
-
-def _worth(fate: Fate) -> tuple[bool, bool, bool, int]:
-    copy = fate.disposition == Disposition.NOT_FOR_ME
-    lost_copy = fate.disposition == Disposition.NOT_SWITCHED
-    return fate.arrived, not copy, not lost_copy, len(fate.trail.hops)
