@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from netlab.kernel.visits import Visits
     from netlab.render.journey import Detail
     from netlab.trace.backends.base import Backend
+    from netlab.trace.explain.foretell import Foreseen
     from netlab.trace.model import Probe, Trace
     from netlab.trace.record import Record
     from netlab.trace.request import Words
@@ -60,7 +61,7 @@ def trace(lab_or_file: str, words: Words, options: Options) -> int:
     record = replace(record, gaps=(*gaps, *record.gaps))
     found = located(conclude(record), terrain.digest)
     if foretold is not None:
-        found = replace(found, foretold=beside(found, foretold))
+        found = replace(found, foretold=beside(found, *foretold))
     if options.pcap:
         _write(options.pcap, record, found)
     renderer(options.json).traced(found, options.detail, record.sightings)
@@ -70,14 +71,14 @@ def trace(lab_or_file: str, words: Words, options: Options) -> int:
     return 0
 
 
-def _foretold(terrain: Terrain, probe: Probe, visits: Visits) -> Trace | None:
+def _foretold(terrain: Terrain, probe: Probe, visits: Visits) -> Foreseen | None:
     """From what the nodes hold before anything is sent; None in a lab of too many nodes."""
     from netlab.trace.explain import held
-    from netlab.trace.explain.foretell import foretell
+    from netlab.trace.explain.foretell import foreseen
 
     if len(terrain.spots) > MOST_FORETOLD:
         return None
-    return foretell(held.of_lab(terrain, visits), probe)
+    return foreseen(held.of_lab(terrain, visits), probe)
 
 
 def _write(path: str, record: Record, found: Trace) -> None:

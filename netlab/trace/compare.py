@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from netlab.trace.model import (
     Disposition,
@@ -18,12 +18,13 @@ LEGS = {"forward": "the packet", "reply": "the answer", "error": "the error"}
 ADDRESSES = ("source", "destination")
 
 
-def beside(seen: Trace, foretold: Trace) -> Foretold:
-    """For what hangs on what cannot be known beforehand nothing is compared."""
+def beside(seen: Trace, foretold: Trace, ways: Sequence[Trace] = ()) -> Foretold:
+    """``ways``: all that were foretold, where it hangs on what cannot be known; one has to come."""
     cause = foretold.cause.name if foretold.cause else ""
-    if foretold.disposition == Disposition.UNKNOWN:
+    if foretold.disposition == Disposition.UNKNOWN and not ways:
         return Foretold(foretold.disposition, cause)
-    return Foretold(foretold.disposition, cause, tuple(differences(seen, foretold)))
+    found = (tuple(differences(seen, way)) for way in ways or (foretold,))
+    return Foretold(foretold.disposition, cause, min(found, key=len))
 
 
 def differences(seen: Trace, foretold: Trace) -> Iterator[str]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from ipaddress import ip_address
+from typing import NamedTuple
 
 from netlab.model.words import IP
 from netlab.trace import model
@@ -47,12 +48,23 @@ ANY_ID = Span(0, 0xFFFF, "an echo's id")
 DEFAULT_PORTS = (32768, 60999)
 
 
+class Foreseen(NamedTuple):
+    trace: Trace
+    ways: tuple[Trace, ...]
+    """All that it may go; none where they are too many to go through."""
+
+
 def foretell(world: World, probe: Probe) -> Trace:
     """What is foretold; where that hangs on what cannot be known, the trace says on what."""
+    return foreseen(world, probe).trace
+
+
+def foreseen(world: World, probe: Probe) -> Foreseen:
     start = time.perf_counter()
     told, whole = journeys(world, probe)
     spent = round((time.perf_counter() - start) * 1000, 1)
-    return replace(_summed_up(told, whole), milliseconds=spent)
+    ways = tuple(one.story for one in told) if whole else ()
+    return Foreseen(replace(_summed_up(told, whole), milliseconds=spent), ways)
 
 
 def journeys(world: World, probe: Probe) -> tuple[list[Told[Trace]], bool]:
