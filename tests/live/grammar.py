@@ -29,7 +29,12 @@ HOOKS = (
 )  # fmt: skip
 
 MARKS = "map marks { type inet_service : mark; elements = { 22 : 1, 80 : 2, 53 : 3 }; }"
-SETS = ("set ports { type inet_service; flags interval; }", MARKS)
+LEARNED = (
+    "set met { type inet_service; flags dynamic; }",
+    "map learned { type inet_service : mark; flags dynamic; }",
+)
+"""What rules put something into."""
+SETS = ("set ports { type inet_service; flags interval; }", MARKS, *LEARNED)
 
 
 class Grammar:
@@ -51,7 +56,8 @@ class Grammar:
         self.hook = ""
         self.jumps = [f"j{n}" for n in range(self.random.randint(0, 2))]
         ports = self.set_of_ports()
-        parts = [f"set ports {{ type inet_service; flags interval; elements = {ports}; }}", MARKS]
+        parts = [f"set ports {{ type inet_service; flags interval; elements = {ports}; }}", MARKS,
+                 *LEARNED]
         jumps, self.jumps = self.jumps, []
         for jump in jumps:
             parts.append(f"chain {jump} {{\n{self.rules()}\n}}")
@@ -143,6 +149,11 @@ class Grammar:
             "meta mark set tcp dport map @marks",
             "meta mark set udp dport map { 53 : 7, 80 : 8 }",
             "ct mark set 5" if self.family == "inet" else "meta mark set 9",
+            "meta mark set tcp dport map @learned",
+            f"add @learned {{ tcp dport : {self.random.randint(1, 3)} }}",
+            f"update @learned {{ tcp dport : {self.random.randint(1, 3)} }}",
+            f"{self.pick('add', 'update', 'delete')} @met {{ {self.pick(*PROTOCOLS)} dport }}",
+            f"{self.pick('add', 'update')} @met {{ {self.pick(*PROTOCOLS)} dport }}",
         )
 
     def verdict_map(self) -> str:
@@ -177,6 +188,7 @@ class Grammar:
             f"{protocol} dport {operator}{{ {port}, {self.random.choice(PORTS) + 1} }}",
             f"{protocol} dport {operator}{min(port, 80)}-{max(port, 80)}",
             f"{protocol} dport {operator}@ports",
+            f"{protocol} {self.pick('dport', 'sport')} {operator}@met",
             f"{protocol} dport {self.pick('<', '>', '<=', '>=')} {port}",
             f"{protocol} sport {operator}{self.random.randint(1, 60000)}-65000",
         )

@@ -19,16 +19,18 @@ from netlab.firewall.problems import Wrong
 from netlab.firewall.show_rules import expression, statement
 from netlab.trace import model
 from netlab.trace.explain import reading
-from netlab.trace.explain.matching import Truth, contents, holds, why
+from netlab.trace.explain.matching import Truth, contents, finds, holds, place_of, why
 from netlab.trace.explain.packet import Packet, Span, exactly, icmp_of
 from netlab.trace.explain.ruleset import Chain, Rule, Ruleset, Table
 from netlab.trace.explain.scene import Scene
-from netlab.trace.explain.sets import Members
+from netlab.trace.explain.sets import Put
 from netlab.trace.explain.tracking import UNTRACKED, Seen
 from netlab.trace.explain.writing import written
 
 DEEPEST = 16
 """Jumps within jumps (NFT_JUMP_STACK_SIZE)."""
+UNREAD = "what a packet was, when it was put in"
+"""No value of any type."""
 
 
 class Verdict(NamedTuple):
@@ -253,17 +255,14 @@ class _Run:
         if wanted is None:
             return None
         table = self.scope.replaced(tree.table)
-        found = self.members(tree.key, table).find(wanted)
+        assert isinstance(table, s.SetLiteral | s.SetName | s.Value)
+        found = finds(tree.key, table, wanted, self.scene, self.scope, self.table)
         if len(found) == 1:
             return found[0]
         reason = next((k.why for k in wanted if not k.known and k.why), expression(tree.key))
         options = [_element_words(e) if e else "none of them" for e in found]
         question = f"which element “{expression(tree)}” finds in {self.scene.node}: {reason}"
         return found[self.scene.choices.choose(question, options)]
-
-    def members(self, key: s.Expression, table: s.Expression) -> Members:
-        assert isinstance(table, s.SetLiteral | s.SetName | s.Value)
-        return contents(key, table, self.scope, self.table)
 
     def assign(self, tree: s.Assign) -> Said:
         field = field_of(tree.target)
@@ -386,13 +385,31 @@ class _Run:
         return CONTINUE
 
     def remember(self, tree: s.Remember | s.Meter) -> Said:
-        if reading.keys(tree.element.key, self.scene, self.scope) is None:
+        keys = reading.keys(tree.element.key, self.scene, self.scope)
+        if keys is None:
             return None
+        if isinstance(tree, s.Remember):
+            held, puts = self.table.sets[tree.name], self._puts(tree.name)
+            room = held.size is None or len(contents(tree.name, self.table).exact) < held.size
+            if not room and tree.verb != "delete":
+                return Doubt(f"whether there is room left in the set {tree.name}")
+            element = None if tree.verb == "delete" else self._put(tree)
+            puts.append(Put(tuple(keys), element, tree.verb == "add"))
         for each in tree.element.statements:
             said = self.say(each)
             if said != CONTINUE:
                 return said
         return CONTINUE
+
+    def _puts(self, name: str) -> list[Put]:
+        return self.scene.puts.setdefault(place_of(name, self.scene, self.table), [])
+
+    def _put(self, tree: s.Remember) -> s.Element:
+        """As it will be found; what it maps to is read now, not when it is found."""
+        data = tree.element.data
+        if data is not None and reads(self.scope.replaced(data)):
+            data = s.Value(UNREAD)
+        return replace(tree.element, data=data)
 
     def refer(self, tree: s.Refer) -> Said:
         name = self.scope.replaced(tree.name)

@@ -235,6 +235,7 @@ def at(
         story.seconds,
         node,
         next_hop,
+        story.puts,
     )
     return Passage(story, scene, bridged=bridged).go()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 from netlab.firewall import syntax as s
@@ -14,7 +15,7 @@ from netlab.trace.explain.packet import Span
 from netlab.trace.explain.reading import fib_finds, keys, read
 from netlab.trace.explain.ruleset import Table
 from netlab.trace.explain.scene import Scene
-from netlab.trace.explain.sets import Members, members
+from netlab.trace.explain.sets import Members, members, since
 
 Truth: TypeAlias = bool | str
 """A text says what is not known."""
@@ -106,25 +107,41 @@ def _in_set(
     wanted = keys(tree.left, scene, scope)
     if wanted is None:
         return False
-    found = contents(tree.left, right, scope, table).find(wanted)
+    found = finds(tree.left, right, wanted, scene, scope, table)
     inside = [element is not None for element in found]
     if any(inside) and not all(inside):
         return next((k.why for k in wanted if not k.known and k.why), expression(tree.left))
     return all(inside) != (tree.operator == "!=")
 
 
-def contents(
-    key: s.Expression, tree: s.SetLiteral | s.SetName | s.Value, scope: Scope, table: Table
-) -> Members:
-    """What a set or a map holds, written out or by its name."""
+def finds(
+    key: s.Expression,
+    tree: s.SetLiteral | s.SetName | s.Value,
+    wanted: Sequence[Span],
+    scene: Scene,
+    scope: Scope,
+    table: Table,
+) -> tuple[s.Element | None, ...]:
+    """All that may be found in a set or a map, written out or by its name."""
     if isinstance(tree, s.SetLiteral):
-        return members(tree.elements, key_types(key), scope)
-    held = table.sets[tree.name if isinstance(tree, s.SetName) else tree.text]
-    known = table.ready.get(held.name)
+        return members(tree.elements, key_types(key), scope).find(wanted)
+    name = tree.name if isinstance(tree, s.SetName) else tree.text
+    found = contents(name, table).find(wanted)
+    return since(found, wanted, scene.puts.get(place_of(name, scene, table), ()))
+
+
+def contents(name: str, table: Table) -> Members:
+    """What a set held before the packet was sent."""
+    held = table.sets[name]
+    known = table.ready.get(name)
     if known is None:
         known = members(held.elements, kind_of(held, 0, table.scope).key, table.scope)
-        table.ready[held.name] = known
+        table.ready[name] = known
     return known
+
+
+def place_of(name: str, scene: Scene, table: Table) -> tuple[str, ...]:
+    return scene.node, table.family, table.name, name
 
 
 def key_types(key: s.Expression) -> list[Type]:

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 from netlab.model.words import IP
 from netlab.trace.explain.choices import Choices
 from netlab.trace.explain.packet import Packet
+from netlab.trace.explain.sets import Put
 from netlab.trace.explain.tracking import NOTHING, Seen
 
 Layer = Literal["ip", "bridge", "netdev"]
@@ -66,6 +67,8 @@ class Scene:
     """Now, since the epoch."""
     node: str = ""
     next_hop: IP | None = None
+    puts: dict[tuple[str, ...], list[Put]] = field(default_factory=dict)
+    """By node, family, table and set: what rules have put into it since; it changes."""
 
     def nic(self, name: str) -> Nic | None:
         return self.nics.get(name) if name else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from netlab.firewall import syntax as s
 from netlab.firewall.datatypes import Type
@@ -77,3 +78,35 @@ def members(elements: tuple[s.Member, ...], kinds: Sequence[Type], scope: Scope)
         else:
             found.spans.append((spans, element))
     return found
+
+
+class Put(NamedTuple):
+    """What a rule has put into a set while a packet was under way, or taken out of it."""
+
+    keys: tuple[Span, ...]
+    element: s.Element | None
+    """None where it was taken out."""
+    keeps: bool = False
+    """Whether what was there before is left as it is: ``add``, unlike ``update``."""
+
+
+def since(
+    found: tuple[s.Element | None, ...], wanted: Sequence[Span], puts: Sequence[Put]
+) -> tuple[s.Element | None, ...]:
+    """What may be found now, of what would have been found before."""
+    for put in puts:
+        same = _same(put.keys, wanted)
+        now = found if put.keeps and None not in found else (put.element,)
+        if same:
+            found = now
+        elif same is None:
+            found = tuple(dict.fromkeys((*found, *now)))
+    return found
+
+
+def _same(keys: Sequence[Span], others: Sequence[Span]) -> bool | None:
+    """None where that cannot be known. What is not known is the same number as itself."""
+    pairs = list(zip(keys, others, strict=True))
+    if any(key.high < other.low or other.high < key.low for key, other in pairs):
+        return False
+    return True if all(k is o or (k.known and o.known) for k, o in pairs) else None

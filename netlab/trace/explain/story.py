@@ -12,6 +12,7 @@ from netlab.trace.explain.choices import Choices
 from netlab.trace.explain.packet import Packet
 from netlab.trace.explain.route import Decision
 from netlab.trace.explain.ruleset import Rule
+from netlab.trace.explain.sets import Put
 from netlab.trace.explain.state import NodeState, World
 from netlab.trace.explain.tracking import NOTHING, Seen, Tracker, Tuple
 from netlab.trace.model import Disposition, Hop, Step
@@ -147,6 +148,8 @@ class Story:
     """By node, bridge (or vxlan device) and MAC: the port, or the tunnel's other end."""
     neighbours: dict[tuple[str, str, IP], str] = field(default_factory=dict)
     """By node, device and address: the MAC; "" where nobody answered."""
+    puts: dict[tuple[str, ...], list[Put]] = field(default_factory=dict)
+    """By node, family, table and set: what rules have put into it."""
     met: set[tuple[object, ...]] = field(default_factory=set)
     """Where which packet has been."""
     gaps: list[str] = field(default_factory=list)

@@ -71,7 +71,7 @@ def in_chain(rules: str, where: Scene, *, table: str = "", policy: str = "accept
         }}
     """
     held = ruleset(text)
-    return go_through(held.tables[0].chains["c"], held, where)
+    return go_through(held.tables[0].chains["c"], held, replace(where, puts={}))
 
 
 def all_ways(rules: str, where: Scene, **more: Any) -> list[tuple[str, list[str]]]:

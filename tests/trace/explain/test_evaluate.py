@@ -279,6 +279,10 @@ NAMED = """
     set empty { type ipv4_addr; }
     map marks { type inet_service : mark; elements = { 80 : 0x7, 81 : 0x8 }; }
     map verdicts { type ipv4_addr : verdict; elements = { 10.0.0.2 : drop }; }
+    set seen { type ipv4_addr; flags dynamic; }
+    set full { type ipv4_addr; flags dynamic; size 1; elements = { 10.0.0.7 }; }
+    set flows { type ipv4_addr . inet_service; flags dynamic; }
+    map learned { type ipv4_addr : mark; flags dynamic; }
 """
 
 
@@ -297,12 +301,37 @@ NAMED = """
         ("ip ttl set 1\nip ttl 1 drop", "drop"),
         ("tcp dport set 81\ntcp dport 81 drop", "drop"),
         ("add @seen { ip saddr }\ndrop", "drop"),
+        ("ip saddr @seen drop", "accept"),
+        ("add @seen { ip saddr }\nip saddr @seen drop", "drop"),
+        ("add @seen { ip daddr }\nip saddr @seen drop", "accept"),
+        ("add @seen { ip saddr }\ndelete @seen { ip saddr }\nip saddr @seen drop", "accept"),
+        ("update @seen { ip saddr timeout 1m }\nip saddr @seen drop", "drop"),
+        ("add @learned { ip saddr : 7 }\nmark set ip saddr map @learned\nmark 7 drop", "drop"),
         ("add @seen { ip saddr limit rate over 5/second } drop", "accept"),
     ],
 )
 def test_sets_maps_and_what_is_written(rules: str, verdict: str) -> None:
-    table = NAMED + "set seen { type ipv4_addr; flags dynamic; }"
-    assert in_chain(rules, SCENES["tcp"], table=table).verdict == verdict
+    assert in_chain(rules, SCENES["tcp"], table=NAMED).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        "add @full { ip saddr } drop",
+        "add @learned { ip saddr : meta length }\nmeta mark set ip saddr map @learned drop",
+    ],
+)
+def test_what_is_put_into_a_set_is_not_always_known(rules: str) -> None:
+    ways = all_ways(rules, SCENES["tcp"], table=NAMED)
+    assert {verdict for verdict, _ in ways} == {"drop", "accept"}
+
+
+def test_what_is_not_known_is_found_as_what_it_was_put_in_as() -> None:
+    packet = tcp(source_port=EPHEMERAL)
+    rules = "add @flows { ip saddr . tcp sport }\nip saddr . tcp sport @flows drop"
+    assert all_ways(rules, scene(packet), table=NAMED) == [("drop", [])]
+    other = "add @flows { ip saddr . tcp sport }\nip saddr . tcp dport @flows drop"
+    assert all_ways(other, scene(packet), table=NAMED) == [("accept", [])]
 
 
 @pytest.mark.parametrize(
