@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks import report, ring, rules, traces, traffic
-from benchmarks.measure import Cost, Round, interleaved, machine, run
+from benchmarks.measure import Cost, Round, compiled, interleaved, machine, run
 
 ROOT = Path(__file__).parents[1]
 NETLAB = [sys.executable, "-m", "netlab"]
@@ -76,10 +76,7 @@ def netlab_turn(count: int, place: Path) -> Round:
 
 def floor_turn(count: int, place: Path) -> Round:
     name = f"floor{os.getpid()}"
-    program = place / "floor"
-    if not program.exists():
-        source = str(ROOT / "benchmarks" / "floor.c")
-        subprocess.run(["cc", "-O2", "-o", str(program), source], check=True)
+    program = compiled("floor")
     switches = [w for path, value in ring.SYSCTLS.items() for w in (f"/proc/sys/{path}", value)]
 
     def turn() -> Mapping[str, Cost]:
@@ -100,7 +97,7 @@ def batch_turn(count: int, place: Path) -> Round:
     def turn() -> Mapping[str, Cost]:
         up = run(["sh", str(script)])
         down = run(["ip", "-batch", str(directory / "gone")])
-        run([str(place / "floor"), "down", "0", name])  # until the kernel has cleaned up
+        run([str(compiled("floor")), "down", "0", name])  # until the kernel has cleaned up
         return {"ip -batch up": up, "ip -batch down": down}
 
     return turn

@@ -8,17 +8,16 @@ from __future__ import annotations
 import json
 import os
 import re
-import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-ROUNDS = 5
-SECONDS = 2
+ROUNDS = 9
+SECONDS = 1
 PINGS = 2000
 
 TOPOLOGY = """\
@@ -52,25 +51,26 @@ ip -n {name}.b route add default via 10.2.0.1
 
 @dataclass(frozen=True)
 class Flow:
-    """Medians: TCP throughput in Gbit/s, round-trip time in µs."""
+    """Of each round: TCP throughput in Gbit/s, round-trip time in µs."""
 
-    throughput: float
-    round_trip: float
+    throughput: list[float] = field(default_factory=list)
+    round_trip: list[float] = field(default_factory=list)
 
 
 def compare(place: Path) -> dict[str, Flow]:
-    """Both labs at once, measured by turns."""
+    """All labs at once, measured by turns; two of the same sort show how much is noise."""
     print("traffic …", file=sys.stderr, flush=True)
     name = f"flow{os.getpid()}"
-    with _by_netlab(place, name), _by_hand(f"{name}h"):
-        labs = {"netlab": name, "by hand with ip": f"{name}h"}
-        rates: dict[str, list[float]] = {who: [] for who in labs}
-        times: dict[str, list[float]] = {who: [] for who in labs}
-        for _ in range(ROUNDS):
-            for who, lab in labs.items():
-                rates[who].append(_throughput(lab))
-                times[who].append(_round_trip(lab))
-    return {w: Flow(statistics.median(rates[w]), statistics.median(times[w])) for w in labs}
+    with _by_netlab(place, name), _by_hand(f"{name}h"), _by_hand(f"{name}i"):
+        labs = {"netlab": name, "by hand with ip": f"{name}h", "by hand, once more": f"{name}i"}
+        flows = {who: Flow() for who in labs}
+        for turn in range(ROUNDS):
+            around = list(labs.items())
+            around = around[turn % len(around) :] + around[: turn % len(around)]
+            for who, lab in around:
+                flows[who].throughput.append(_throughput(lab))
+                flows[who].round_trip.append(_round_trip(lab))
+    return flows
 
 
 @contextmanager
