@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
+from netlab.errors import MachineLacks
+
 T = TypeVar("T")
 
 INTERVAL = 0.2
@@ -93,7 +95,7 @@ def ping(
         if is_six
         else (socket.AF_INET, socket.IPPROTO_ICMP)
     )
-    sock = where.inside(node, lambda: socket.socket(family, socket.SOCK_RAW, protocol))
+    sock = where.inside(node, lambda: _raw(family, protocol))
     token = secrets.token_bytes(8)
     until, number = time.monotonic() + within, 0
     data = token.ljust(size - (48 if is_six else 28), b"\0")
@@ -113,16 +115,24 @@ def ping(
     return False
 
 
+def _raw(family: int, protocol: int) -> socket.socket:
+    try:
+        return socket.socket(family, socket.SOCK_RAW, protocol)
+    except PermissionError as problem:
+        why = "an echo request takes a raw socket, and root has no CAP_NET_RAW here"
+        raise MachineLacks(why, hint="a container needs --cap-add CAP_NET_RAW") from problem
+
+
 def _request(is_six: bool, number: int, data: bytes) -> bytes:
     """IPv6's checksum is the kernel's to fill in (RFC 3542, section 3.1)."""
     kind = 128 if is_six else 8
     head = struct.pack(">BBHHH", kind, 0, 0, 0, number & 0xFFFF)
     if is_six:
         return head + data
-    return struct.pack(">BBHHH", kind, 0, _checksum(head + data), 0, number & 0xFFFF) + data
+    return struct.pack(">BBHHH", kind, 0, checksum(head + data), 0, number & 0xFFFF) + data
 
 
-def _checksum(data: bytes) -> int:
+def checksum(data: bytes) -> int:
     """RFC 1071."""
     data += b"\0" * (len(data) % 2)
     total: int = sum(struct.unpack(f">{len(data) // 2}H", data))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 
+from netlab.cli.which import state_directory
 from netlab.errors import MachineLacks
 from netlab.render.base import Feature
 
-ALWAYS = frozenset({"root", "veth"})
+ALWAYS = frozenset({"root", "/run", "veth", "sysctls"})
+
+FORBIDDEN = os.strerror(errno.EPERM)
 
 
 def diagnose(file: str | None) -> tuple[str, list[Feature], int]:
@@ -18,7 +22,7 @@ def diagnose(file: str | None) -> tuple[str, list[Feature], int]:
     needed = ALWAYS if file is None else ALWAYS | _needs(file)
     features = [
         Feature(f.name, f.what_for, not f.refusal, f.option, f.refusal)
-        for f in probe()
+        for f in probe(state_directory())
         if file is None or f.name in needed
     ]
     features += _watchers() if file is None else []
@@ -38,7 +42,8 @@ def _watchers() -> Iterator[Feature]:
     found, lacks = obstacles()
     for name, backend in catalog().items():
         told = found[name]
-        yield Feature(f"trace: {name}", backend.about, not told, backend.option, told)
+        option = backend.privilege if FORBIDDEN in told else backend.option
+        yield Feature(f"trace: {name}", backend.about, not told, option, told)
         for what, why in lacks.get(name, {}).items():
             yield Feature(f"trace: {name}", what, False, "", why)
     able = {name for name, told in found.items() if not told}
@@ -51,11 +56,14 @@ def _needs(file: str) -> set[str]:
     from netlab.cli.work import read
     from netlab.resources.device import Device, Tun
     from netlab.resources.entry import Entry
+    from netlab.resources.firewall import Firewall
     from netlab.resources.network import Address, Route, Routing, Rule
 
     needs: set[str] = set()
     for resource in read(file).compiled.inventory.values():
         match resource:
+            case Firewall():
+                needs.add("nftables")
             case Device():
                 needs.add(resource.kind)
             case Tun():

@@ -27,6 +27,12 @@ LACKING = frozenset(
 )
 """What it answers where it has been built without something."""
 
+WAYS = {
+    "/dev/net/tun": "`modprobe tun`; a container needs --device /dev/net/tun",
+    "/proc/sys/": "`mount -o remount,rw /proc/sys`; Docker: --security-opt systempaths=unconfined",
+}
+"""By the beginning of what could not be opened."""
+
 NAMES = {**errno.errorcode, errno.EOPNOTSUPP: "EOPNOTSUPP"}
 """As Linux calls them: Python has two names for this number, and says the other one."""
 
@@ -81,7 +87,14 @@ def _call(op: Op) -> None:
 
 
 def as_refusal(problem: OSError, token: object, option: str = "") -> KernelRefused:
-    return refused(token, problem.errno or 0, problem.strerror or str(problem), option)
+    refusal = refused(token, problem.errno or 0, problem.strerror or str(problem), option)
+    refusal.hint = _way_to(str(problem.filename or "")) or refusal.hint
+    return refusal
+
+
+def _way_to(path: str) -> str:
+    """What would give a machine a file that it withholds; "" where that is not known."""
+    return next((way for start, way in WAYS.items() if path.startswith(start)), "")
 
 
 def refused(token: object, number: int, said: str, option: str = "") -> KernelRefused:

@@ -26,6 +26,7 @@ ROOT = "/proc/sys"
 WHY_NOT = {
     errno.ENOENT: "no namespace of this kernel has such a switch",
     errno.EACCES: "it can only be read in a namespace",
+    errno.EROFS: "/proc/sys is mounted read-only",
 }
 
 
@@ -61,11 +62,13 @@ def read(name: str) -> str:
 
 def write(name: str, value: str) -> None:
     """In the namespace the calling thread stands in: ``/proc/sys/net`` follows it."""
+    path = path_of(name)
     try:
-        fd = os.open(path_of(name), os.O_WRONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     except OSError as problem:
         number = problem.errno or 0
-        raise OSError(number, WHY_NOT.get(number, problem.strerror)) from problem
+        withheld = path if number == errno.EROFS else None
+        raise OSError(number, WHY_NOT.get(number, problem.strerror), withheld) from problem
     try:
         os.write(fd, value.encode())
     finally:

@@ -17,12 +17,19 @@ OURS = "netlab"
 
 def root() -> str | None:
     """Where labs have their groups; None where none can be made."""
+    return next((f"{mount}/{OURS}" for mount in mounted() if _is_usable(mount)), None)
+
+
+def mounted() -> list[str]:
+    """Where cgroup2 is mounted; something else may have covered it since."""
     with open("/proc/mounts") as mounts:
-        found = [line.split()[1] for line in mounts if line.split()[2] == "cgroup2"]
-    for mount in found:
-        if os.access(mount, os.W_OK) and not os.statvfs(mount).f_flag & os.ST_RDONLY:
-            return f"{mount}/{OURS}"
-    return None
+        return [line.split()[1] for line in mounts if line.split()[2] == "cgroup2"]
+
+
+def _is_usable(mount: str) -> bool:
+    if not os.path.exists(f"{mount}/cgroup.procs") or not os.access(mount, os.W_OK):
+        return False
+    return not os.statvfs(mount).f_flag & os.ST_RDONLY
 
 
 def make(path: str) -> None:

@@ -273,6 +273,10 @@ def _become(node: str, argv: Sequence[str], environment: dict[str, str]) -> NoRe
             why = "command not found"
         elif os.path.exists(argv[0]):
             why = "the interpreter of its first line is missing"
+    except PermissionError as refusal:
+        code, why = _NOT_EXECUTABLE, refusal.strerror
+        if refusal.errno == 1:  # EPERM; EACCES is that of the file's mode (execve(2))
+            why = f"{why}: it is to have a capability that root has not here (getcap(8))"
     except OSError as refusal:
         code, why = _NOT_EXECUTABLE, refusal.strerror
     _write_all(2, f"netlab: {node}: {argv[0]}: {why}\n".encode(errors="surrogateescape"))

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 
 from netlab.errors import MachineLacks
-from netlab.kernel import libc
+from netlab.kernel import capabilities, libc
 
 MS_SHARED = 1 << 20
 WAY_OUT = "names of namespaces are kept there (ip-netns(8)); it must be a directory to write to"
@@ -84,7 +84,7 @@ def in_use(directory: str) -> Iterator[None]:
             prepare_directory(directory)
         except OSError as problem:
             why = f"{directory} cannot be used: {problem.strerror}"
-            raise MachineLacks(why, hint=WAY_OUT) from problem
+            raise MachineLacks(why, hint=_way_out(problem)) from problem
         yield
 
 
@@ -101,8 +101,21 @@ def prepare_directory(directory: str) -> None:
                 os.close(os.open(_mark(directory), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
             libc.mount(directory, directory, "none", libc.MS_BIND | libc.MS_REC)
             libc.mount("", directory, "none", MS_SHARED | libc.MS_REC)
+    for refusal in unwritable(directory):
+        raise OSError(refusal, os.strerror(refusal))
+
+
+def unwritable(directory: str) -> Iterator[int]:
+    """Why nothing can be put there, as an error number; nothing where something can."""
     if os.statvfs(directory).f_flag & os.ST_RDONLY:
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        yield errno.EROFS
+    elif not os.access(directory, os.W_OK):
+        yield errno.EACCES
+
+
+def _way_out(problem: OSError) -> str:
+    foreign = problem.errno in (errno.EACCES, errno.EPERM) and capabilities.is_root_of_few()
+    return capabilities.OWN_RUN if foreign else WAY_OUT
 
 
 def tidy_directory(directory: str, state: str) -> None:

@@ -13,7 +13,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from netlab.kernel import capabilities, identity, libc, links, routes, tuntap
+from netlab.kernel import (
+    baseline,
+    capabilities,
+    cgroups,
+    enter,
+    identity,
+    libc,
+    links,
+    names,
+    routes,
+    tuntap,
+)
 from netlab.kernel.options import OPTIONS
 from netlab.kernel.values import VethEnd
 from netlab.kernel.wire import Request, open_socket, transact
@@ -24,6 +35,10 @@ NETFILTER = (
     ("conntrack", "connections as nodes track them", 1 << 8 | 5),
 )
 """``NFT_MSG_GETGEN`` and ``IPCTNL_MSG_CT_GET_STATS`` (linux/netfilter/nf*.h)."""
+
+FORBIDDEN = os.strerror(errno.EPERM)
+TMPFS = "mount -t tmpfs tmpfs /run"
+REMOUNT = "mount -o remount,rw /proc/sys"
 
 BPF_SYSCALL = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "s390x": 351, "ppc64le": 361}
 BPF_MAP_CREATE = 0
@@ -43,25 +58,40 @@ class Finding:
     """"" where it is there, else what the kernel said."""
 
 
-def probe() -> list[Finding]:
-    """In a thread of its own, which ends with its namespace. Raises MachineLacks without /proc."""
+def probe(state: str = enter.STATE, netns: str = enter.NETNS) -> list[Finding]:
+    """In a thread of its own, which ends with its namespace. Raises MachineLacks without /proc.
+
+    ``state`` and ``netns`` are where labs and names of namespaces are kept.
+    """
     identity.boot()
     with ThreadPoolExecutor(1, "probe") as thread:
-        return thread.submit(lambda: list(_all())).result()
+        return thread.submit(lambda: list(_all(state, netns))).result()
 
 
-def _all() -> Iterator[Finding]:
+def _all(state: str, netns: str) -> Iterator[Finding]:
     refusal = _tried(lambda: libc.unshare(libc.CLONE_NEWNET))
     if not refusal and capabilities.lacking():
-        refusal = os.strerror(errno.EPERM)
-    yield Finding("root", "making network namespaces", _root_option(refusal), refusal)
+        refusal = FORBIDDEN
+    yield Finding("root", "making network namespaces", _root_option(), refusal)
     if not refusal:
+        kept = _tried(partial(_writable, netns)) or _tried(partial(_writable, state))
+        yield Finding("/run", "names of namespaces, what is known of labs", TMPFS, kept)
         yield from _in_namespace()
     for name, what_for, option, act in OUTSIDE:
-        yield Finding(name, what_for, option, _tried(act))
+        found = _tried(act)
+        yield Finding(name, what_for, option(found) if callable(option) else option, found)
 
 
-def _root_option(refusal: str) -> str:
+def _writable(path: str) -> None:
+    """Or that it can be made. Raises OSError."""
+    nearest = path
+    while not os.path.lexists(nearest):
+        nearest = os.path.dirname(nearest)
+    for refusal in names.unwritable(nearest):
+        raise OSError(refusal, os.strerror(refusal), nearest)
+
+
+def _root_option() -> str:
     if os.geteuid() != 0:
         return "sudo"
     return " ".join(capabilities.lacking()) or "CONFIG_NET_NS"
@@ -74,7 +104,10 @@ def _in_namespace() -> Iterator[Finding]:
     for index, mode in enumerate(("tun", "tap"), 30):
         refusal = _tried(partial(tuntap.add, f"{mode}0", mode, index, {}))
         carries = {"tun": "packets", "tap": "frames"}[mode]
-        yield Finding(mode, f"{carries} to and from a program", OPTIONS[mode], refusal)
+        option = tuntap.DEVICE if tuntap.DEVICE in refusal else OPTIONS[mode]
+        yield Finding(mode, f"{carries} to and from a program", option, refusal)
+    for name, what_for, option, act in INSIDE:
+        yield Finding(name, what_for, option, _tried(act))
     yield Finding("IPv6", "IPv6", "CONFIG_IPV6", _tried(lambda: _need("/proc/sys/net/ipv6")))
     for name, what_for, question in NETFILTER:
         yield Finding(name, what_for, OPTIONS[name], _tried(partial(_netfilter, question)))
@@ -120,6 +153,29 @@ def _need(path: str) -> None:
     os.stat(path)
 
 
+def _sysctls() -> None:
+    """Written as it is."""
+    name = "net.ipv4.ip_forward"
+    baseline.write(name, baseline.read(name))
+
+
+def _raw_socket() -> None:
+    socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).close()
+
+
+def _low_port() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+        sock.bind(("0.0.0.0", 80))
+
+
+INSIDE: tuple[tuple[str, str, str, Callable[[], object]], ...] = (
+    ("sysctls", "settings of nodes", REMOUNT, _sysctls),
+    ("raw sockets", "echo requests, captures, traces", "CAP_NET_RAW", _raw_socket),
+    ("low ports", "servers on ports below 1024", "CAP_NET_BIND_SERVICE", _low_port),
+)
+"""Of a namespace that can be thrown away."""
+
+
 def _netfilter(question: int) -> None:
     with open_socket(NETLINK_NETFILTER) as sock:
         for said in transact(sock, [(question, 0, struct.pack("=BBH", 0, 0, 0))]):
@@ -130,12 +186,16 @@ def _netfilter(question: int) -> None:
 
 
 def _cgroup2() -> None:
-    with open("/proc/mounts") as mounts:
-        found = [line.split()[1] for line in mounts if line.split()[2] == "cgroup2"]
-    if not found:
-        raise OSError(errno.ENOENT, "no cgroup2 is mounted")
-    if not os.access(found[0], os.W_OK) or os.statvfs(found[0]).f_flag & os.ST_RDONLY:
-        raise OSError(errno.EROFS, f"{found[0]} cannot be written to")
+    if cgroups.root() is None:
+        found = cgroups.mounted()
+        said = f"{found[0]} cannot be written to" if found else "no cgroup2 is mounted"
+        raise OSError(errno.EROFS, said)
+
+
+def _cgroup2_option(refusal: str) -> str:
+    with open("/proc/filesystems") as known:
+        has_any = any(line.split()[-1] == "cgroup2" for line in known)
+    return "mount -t cgroup2" if has_any else "CONFIG_CGROUPS"
 
 
 def _tracefs() -> None:
@@ -179,12 +239,15 @@ def _overlay() -> None:
             raise OSError(errno.ENODEV, "no overlay in /proc/filesystems")
 
 
-OUTSIDE: tuple[tuple[str, str, str, Callable[[], object]], ...] = (
+OUTSIDE: tuple[tuple[str, str, str | Callable[[str], str], Callable[[], object]], ...] = (
     ("overlayfs", "a node's files where the machine has none", "CONFIG_OVERLAY_FS", _overlay),
-    ("cgroup2", "ending all processes of a node at once", "CONFIG_CGROUPS", _cgroup2),
+    ("chroot", "such files in / itself", "CAP_SYS_CHROOT", lambda: os.chroot("/")),
+    ("cgroup2", "ending all processes of a node at once", _cgroup2_option, _cgroup2),
     ("user namespaces", "labs without root", "CONFIG_USER_NS", _user_namespaces),
-    ("BPF", "the kernel's own view of a packet", "CONFIG_BPF_SYSCALL", _bpf),
+    ("BPF", "the kernel's own view of a packet",
+     lambda refusal: "CAP_BPF" if refusal == FORBIDDEN else "CONFIG_BPF_SYSCALL", _bpf),
     ("BTF", "BPF that knows the kernel's structures", "CONFIG_DEBUG_INFO_BTF",
      lambda: _need("/sys/kernel/btf/vmlinux")),
     ("tracefs", "tracepoints", "CONFIG_TRACING", _tracefs),
 )  # fmt: skip
+"""By name: what for, what to switch on given the refusal, how it is tried."""

@@ -16,6 +16,9 @@ JOURNAL = "journal"
 
 ANOTHER_BOOT = "the machine has been started anew since"
 
+NOBODY = 65534
+"""Whose everything is that belongs to no user of a user namespace (user_namespaces(7))."""
+
 ORPHANED = 2.0
 """Seconds until a program that a killed netlab was just starting lets go of the lock."""
 
@@ -143,7 +146,16 @@ def _make_state(path: str) -> None:
         _make(path)
     except OSError as problem:
         message = f"{path} cannot be made: {problem.strerror}"
-        raise StateRefused(message, hint="set NETLAB_STATE to another directory") from problem
+        raise StateRefused(message, hint=_way_out(path)) from problem
+
+
+def _way_out(path: str) -> str:
+    """Below /run there are the names of namespaces as well, which no variable moves."""
+    from netlab.kernel.capabilities import OWN_RUN, is_root_of_few
+
+    if not path.startswith("/run/"):
+        return "set NETLAB_STATE to another directory"
+    return OWN_RUN if is_root_of_few() else "mount -t tmpfs tmpfs /run; Docker: --tmpfs /run"
 
 
 def _make(path: str) -> None:
@@ -162,7 +174,9 @@ def _check_stat(path: str, found: os.stat_result, right: Callable[[int], bool]) 
     if not right(found.st_mode):
         raise StateRefused(f"{path} is not what netlab would put there", hint="remove it")
     if found.st_uid not in (0, os.geteuid()):
-        raise StateRefused(f"{path} belongs to user {found.st_uid}", hint="remove it")
+        is_of_machine = found.st_uid == NOBODY and path.startswith("/run/")
+        hint = _way_out(path) if is_of_machine else "remove it"
+        raise StateRefused(f"{path} belongs to user {found.st_uid}", hint=hint)
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise StateRefused(
             f"{path} can be written to by others", hint=f"chmod go-w {path}, if you trust it"

@@ -38,7 +38,9 @@ def test_without_proc_nothing_begins(write: Write, lab: str, words: str) -> None
 CAPABILITIES = {
     "-sys_admin": "CAP_SYS_ADMIN",
     "-net_admin": "CAP_NET_ADMIN",
-    "-all": "CAP_NET_ADMIN CAP_SYS_ADMIN",
+    "-all": "CAP_KILL CAP_NET_ADMIN CAP_SYS_PTRACE CAP_SYS_ADMIN",
+    "-sys_ptrace": "CAP_SYS_PTRACE",
+    "-kill": "CAP_KILL",
 }
 
 

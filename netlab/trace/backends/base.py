@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from netlab.kernel.visits import Visits
+from netlab.trace.choice import Choice
 from netlab.trace.model import Probe
 from netlab.trace.sighting import Sighting
 from netlab.trace.terrain import Terrain
@@ -23,6 +24,8 @@ class Scene:
     terrain: Terrain
     probe: Probe
     visits: Visits
+    choice: Choice | None = None
+    """Which of the lab's own packets are meant, where the probe only stands for them."""
     hooked: frozenset[str] = frozenset()
     """Nodes of which somebody tells already when a packet is at which hook, and at which device."""
 
@@ -70,6 +73,8 @@ class Backend:
     """Why it cannot run here, "" where it can; asked in a namespace that can be thrown away."""
     watch: Callable[[Scene], Watch]
     """Begin. Raises CannotWatch."""
+    privilege: str = "root"
+    """What it takes where that is what is missing."""
     lacks: Callable[[], Mapping[str, str]] = dict
     """What it cannot see here though it can run, and why: asked where ``obstacle`` is."""
     instead_of: str = ""

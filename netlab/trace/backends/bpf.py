@@ -23,6 +23,8 @@ from netlab.trace.bpf.calls import BpfRefused
 from netlab.trace.bpf.events import SYMBOL, Field
 from netlab.trace.bpf.session import Session
 from netlab.trace.bpf.types import Types
+from netlab.trace.bpf_choice import Chosen, Following
+from netlab.trace.bpf_choice import points as chosen_points
 from netlab.trace.bpf_gate import OUTPUT, Gates, Ports
 from netlab.trace.bpf_told import HOOKS, Telling, ordered
 from netlab.trace.cookie import Mark, marks
@@ -34,6 +36,8 @@ from netlab.trace.tracepoints import POINTS, Point
 
 ROOM = 1 << 20
 """Bytes; some 2,500 events."""
+ROOM_OF_MANY = 8 << 20
+"""Where it is not one packet that is followed."""
 FAMILIES = {4: 2, 6: 10}
 """``NFPROTO_…`` by IP's versions."""
 STAGES = {"first": -499, "tracked": -199, "last": 350}
@@ -88,7 +92,7 @@ class Watching:
 def watch(scene: Scene) -> Watching:
     types = Types(cache_directory())
     try:
-        session = Session(types, ROOM)
+        session = Session(types, ROOM_OF_MANY if scene.choice else ROOM)
     except BpfRefused as refusal:
         raise CannotWatch(_why(refusal)) from refusal
     try:
@@ -105,13 +109,20 @@ def watch(scene: Scene) -> Watching:
 
 def _watching(scene: Scene, session: Session, types: Types) -> Watching:
     probe, terrain = scene.probe, scene.terrain
-    found = marks(probe, tunnels=terrain.has_tunnels)
-    ports = Ports(probe.from_port, probe.port)
-    gates = Gates(session, types, found, os.getpid(), ports)
+    inodes = _inodes(scene)
+    if scene.choice is not None:
+        told: type[Telling] = Following
+        gates: Gates = Chosen(session, types, scene.choice.test, inodes)
+        wanted, families = chosen_points(), list(FAMILIES.values())
+    else:
+        found = marks(probe, tunnels=terrain.has_tunnels)
+        gates = Gates(session, types, found, os.getpid(), Ports(probe.from_port, probe.port))
+        told, wanted = Telling, points_for(probe, terrain)
+        families = _families(probe, terrain)
     points: dict[int, tuple[str, str]] = {}
     hooks: dict[str, int] = {}
     lacks: dict[str, str] = {}
-    for name, point in points_for(probe, terrain).items():
+    for name, point in wanted.items():
         for stage in STAGES if name == "hook" else ("",):
             number = _load(session, gates, name, point, lacks)
             if number is None:
@@ -119,11 +130,11 @@ def _watching(scene: Scene, session: Session, types: Types) -> Watching:
             points[number] = name, stage
             if stage:
                 hooks[stage] = number
-    telling = Telling(
-        _inodes(scene), probe.sender, os.getpid(), terrain,
+    telling = told(
+        inodes, probe.sender, os.getpid(), terrain,
         types.names("skb_drop_reason"), _names(types, "sk_rst_reason"), _offset(),
     )  # fmt: skip
-    hooked, gaps = _attach_hooks(scene, session, hooks, _families(probe, terrain))
+    hooked, gaps = _attach_hooks(scene, session, hooks, families)
     if lacks:
         gaps.insert(0, f"this kernel does not tell {', '.join(lacks)}")
     return Watching(session, telling, points, hooked, gaps)
@@ -336,6 +347,7 @@ def _on_trial() -> _Trial:
 backend = Backend(
     about="what the kernel does with it between two devices, and why it lets it fall",
     option="CONFIG_DEBUG_INFO_BTF",
+    privilege="CAP_BPF",
     obstacle=obstacle,
     lacks=lacks,
     watch=watch,

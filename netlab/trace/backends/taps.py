@@ -42,6 +42,8 @@ JA, JEQ, JSET, RSH, RET = 0x05, 0x15, 0x45, 0x74, 0x06
 NET = -0x100000
 """SKF_NET_OFF: counted from the IP header, whatever is before it."""
 WHOLE = 0x40000
+BEGINNING = 256
+"""Bytes of a frame, where there may be many."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,17 @@ class Line:
     k: int = 0
     to: str = ""
     label: str = ""
+
+
+EVERY_BEGINNING = (
+    Line(LD_B, NET),
+    Line(RSH, 4),
+    Line(JEQ, 4, "yes"),
+    Line(JEQ, 6, "yes"),
+    Line(RET, 0),
+    Line(RET, BEGINNING, label="yes"),
+)
+"""Of what is IP."""
 
 
 def program(found: Sequence[Mark]) -> bytes:
@@ -220,6 +233,8 @@ def _until_stamped() -> None:
 
 def watch(scene: Scene) -> Tapping:
     code = program(marks(scene.probe, tunnels=scene.terrain.has_tunnels))
+    if scene.choice is not None:  # what is meant may be known by its bytes elsewhere, before NAT
+        code = assemble(list(EVERY_BEGINNING))
     names = {spot.ns: spot.name for spot in scene.terrain.spots.values()}
     try:
         found = scene.visits.each({ns: partial(_tap, code) for ns in names})
@@ -240,6 +255,7 @@ def obstacle() -> str:
 backend = Backend(
     about="when the packet came and left by each device, and its bytes",
     option="CONFIG_PACKET",
+    privilege="CAP_NET_RAW",
     obstacle=obstacle,
     watch=watch,
     instead_of="bpf",
