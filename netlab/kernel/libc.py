@@ -109,6 +109,11 @@ def inotify_add_watch(fd: int, path: str, mask: int) -> int:
     return _checked(_libc.inotify_add_watch(fd, os.fsencode(path), mask), path)
 
 
+def punch_hole(fd: int, start: int, length: int) -> None:
+    """Bytes go, their places stay: FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE (fallocate(2))."""
+    _check(_libc.fallocate(fd, 3, ctypes.c_int64(start), ctypes.c_int64(length)), "fallocate")
+
+
 def default_signals() -> None:
     """What Python ignores for itself; what the caller chose to ignore (nohup) stays ignored."""
     for number in _IGNORED_BY_PYTHON:

@@ -144,7 +144,7 @@ class Process(_Frozen):
     stop: Signal = Field("TERM", description="The signal that asks it to end.")
     grace: Seconds = Field(5.0, description="How long it may take to end before it is killed.")
     restart: Literal["no", "on-failure", "always"] = Field("no", description="Whether it is started again when it ends: never, after a failure, or always; ever later, from 0.1 to 10 s.")
-    log_size: Size = Field(1 << 20, ge=4096, le=1 << 30, description="How much of what it says is kept; as much again of what was before.")
+    log_size: Size = Field(1 << 20, ge=4096, le=1 << 30, description="How much of what it says is kept at least; twice as much at most.")
 
     @model_validator(mode="before")
     @classmethod

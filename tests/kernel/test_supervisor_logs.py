@@ -1,11 +1,11 @@
-"""Logs that begin anew, and readers who are in the middle of them."""
+"""Logs whose beginning goes, and readers who are in the middle of it."""
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import os
 import tempfile
-from contextlib import suppress
+import time
 from itertools import count, pairwise
 from pathlib import Path
 from threading import Thread
@@ -15,12 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netlab.kernel import libc
 from netlab.kernel.supervisor import logs, readiness
 from tests.kernel.messages import several
-from tests.live.world import eventually
-
-FLOCK = {"x86_64": 73}.get(os.uname().machine, 32)
-"""Its number among the system calls."""
 
 
 @pytest.fixture
@@ -51,58 +48,69 @@ class Hearer(list[str]):
         return list(self)
 
 
+PAGE = 4096
+"""The least that can be given back."""
+
+
+def lines(*names: str, pages: float = 1.0) -> list[str]:
+    """So many pages of each name: 64 lines of 64 bytes make one."""
+    numbers = range(int(64 * pages))
+    return [f"{name} {number} ".ljust(63, "x") for name in names for number in numbers]
+
+
+def kept(log: Path) -> int:
+    """Bytes that the file system still holds."""
+    return log.stat().st_blocks * 512
+
+
 def test_what_is_within_bounds_is_left_alone(log: Path) -> None:
-    write(log, "one", "two")
-    logs.bound(str(log), 8)
-    assert (log.read_text(), Path(f"{log}.1").exists()) == ("one\ntwo\n", False)
+    write(log, *lines("a", "b"))
+    logs.bound(str(log), PAGE)
+    assert (kept(log), Hearer(log)) == (2 * PAGE, lines("a", "b"))
 
 
-def test_what_is_too_long_begins_anew_and_the_last_lines_of_before_are_kept(log: Path) -> None:
-    write(log, "one", "two", "three", "four")
-    logs.bound(str(log), 12)
-    assert (log.read_text(), Path(f"{log}.1").read_text()) == ("", "three\nfour\n")
-    write(log, "five")
-    assert Hearer(log) == ["three", "four", "five"]
+def test_of_what_is_too_long_the_last_lines_are_kept(log: Path) -> None:
+    write(log, *lines("a", "b", "c"), "d")
+    logs.bound(str(log), PAGE)
+    assert kept(log) == 2 * PAGE
+    write(log, "e")
+    assert Hearer(log) == [*lines("c")[1:], "d", "e"]  # the hole ends where the first one begins
+
+
+def test_a_line_of_which_the_beginning_has_gone_is_not_told(log: Path) -> None:
+    write(log, "short", *lines("a", "b", "c"))
+    logs.bound(str(log), PAGE)
+    assert Hearer(log) == lines("c")
+
+
+def test_a_line_without_an_end_is_told_as_far_as_it_is_kept(log: Path) -> None:
+    log.write_text("x" * 4 * PAGE)
+    logs.bound(str(log), PAGE)
+    hearer = Hearer(log)
+    hearer.reader.end()
+    assert hearer == ["x" * PAGE]
 
 
 def test_there_is_no_log_and_nothing_happens(log: Path) -> None:
     logs.bound(str(log), 1)
     logs.note(str(log))
-    assert list(log.parent.iterdir()) == []
     assert Hearer(log) == []
+    assert [path.name for path in log.parent.iterdir()] in ([], ["httpd.times"])
 
 
-@pytest.mark.parametrize("most", [0, 6, 11, 13, 18, 23])
-def test_a_follower_misses_nothing_that_was_kept(log: Path, most: int) -> None:
-    """It has heard ``one``; then the log goes on, and begins anew with ``most`` bytes kept."""
-    write(log, "one")
+@pytest.mark.parametrize("pages", [0.5, 1, 2])
+def test_a_follower_misses_nothing_that_is_kept(log: Path, pages: float) -> None:
+    """It has heard ``a``; then the log goes on, and all but two pages go."""
+    write(log, *lines("a", pages=4))
     hearer = Hearer(log)
-    write(log, "two", "three", "four")
-    logs.bound(str(log), most)
-    kept = Path(f"{log}.1").read_text().splitlines() if most < 19 else ["two", "three", "four"]
-    missing = [] if "two" in kept else [logs.MISSING]
-    write(log, "five", "six")
-    assert hearer.more() == [*missing, *kept, "five", "six"]
-    write(log, "seven")
-    assert hearer.more() == ["seven"]
-
-
-def test_a_new_log_that_is_longer_than_the_old_one_was_is_told_apart(log: Path) -> None:
-    write(log, "one", "two")
-    hearer = Hearer(log)
-    logs.bound(str(log), 4)
-    write(log, *"abcdefghij")
-    assert hearer.more() == list("abcdefghij")
-
-
-def test_a_log_that_began_anew_twice_since_is_told_as_far_as_it_is_kept(log: Path) -> None:
-    write(log, "one")
-    hearer = Hearer(log)
-    for some in ("two", "three"), ("four", "five"):
-        write(log, *some)
-        logs.bound(str(log), 9)
-    write(log, "six")
-    assert hearer.more() == [logs.MISSING, "five", "six"]
+    said = [*lines("b", pages=pages), *lines("c")]
+    write(log, *said)
+    logs.bound(str(log), 2 * PAGE)
+    write(log, "d")
+    missing = [] if pages < 2 else [logs.MISSING]
+    assert hearer.more() == [*missing, *said[65 * len(missing) :], "d"]
+    write(log, "e")
+    assert hearer.more() == ["e"]
 
 
 def test_a_log_emptied_by_hand_is_read_from_its_beginning(log: Path) -> None:
@@ -113,62 +121,55 @@ def test_a_log_emptied_by_hand_is_read_from_its_beginning(log: Path) -> None:
     assert hearer.more() == ["three"]
 
 
-def test_a_log_that_is_kept_from_before_turns_were_counted(log: Path) -> None:
-    Path(f"{log}.1").write_text("one\n")
-    Path(f"{log.with_suffix('.times')}.1").write_text("4 10.000\n")
-    write(log, "two")
-    hearer = Hearer(log)
-    logs.bound(str(log), 1)
-    write(log, "three")
-    assert (list(hearer), hearer.more()) == (["one", "two"], ["three"])
-
-
-@pytest.mark.parametrize(("pause", "which"), [("ftruncate", 1), ("replace", 1), ("replace", 2)])
-def test_who_reads_while_it_begins_anew_waits(
-    log: Path, pause: str, which: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("call", ["pread", "lseek"])
+def test_the_beginning_goes_while_somebody_reads_it(
+    log: Path, call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A reader comes in between, before that call is made so often."""
-    write(log, "one", "two")
+    """Before it is read, and between that and the look whether it was there still."""
+    write(log, *lines("a", "b", "c"))
+    hearer = Hearer(log, since=10.0**12)
+    hearer.reader.take(0, 64)
+    real, calls = getattr(os, call), count()
+
+    def late(*words: Any) -> Any:
+        if not next(calls):
+            logs.bound(str(log), PAGE)
+        return real(*words)
+
+    hearer.reader = logs.Reader(str(log), hearer.append)
+    monkeypatch.setattr(os, call, late)
+    assert hearer.more() == [logs.MISSING, *lines("c")[1:]]
+
+
+def test_where_there_are_no_holes_it_is_emptied(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*words: int) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(libc, "punch_hole", refused)
+    write(log, *lines("a", "b", "c"))
     hearer = Hearer(log)
-    write(log, "three")
-    reader = Thread(target=hearer.reader.go_on)
-    real, calls = getattr(os, pause), count(1)
-
-    def paused(*words: Any) -> None:
-        if next(calls) == which:
-            reader.start()
-            eventually(lambda: waits_for_a_lock(reader))
-        real(*words)
-
-    monkeypatch.setattr(os, pause, paused)
-    logs.bound(str(log), 6)
-    write(log, "four, and longer than all before")
-    reader.join(10)
-    hearer.reader.go_on()
-    assert list(hearer) == ["one", "two", "three", "four, and longer than all before"]
+    logs.bound(str(log), PAGE)
+    write(log, "d")
+    assert (kept(log), hearer.more()) == (PAGE, ["d"])
 
 
-def waits_for_a_lock(thread: Thread) -> bool:
-    with suppress(OSError):
-        call = Path(f"/proc/self/task/{thread.native_id}/syscall").read_text()
-        return call.split()[0] == str(FLOCK)
-    return False
-
-
-def test_a_reader_that_stopped_in_the_middle_is_not_waited_for(
-    log: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(logs, "PATIENCE", 0.0)
-    write(log, "one", "two")
-    fd = os.open(log.parent, os.O_RDONLY)
-    fcntl.flock(fd, fcntl.LOCK_SH)
-    logs.bound(str(log), 4)
-    os.close(fd)
-    assert Path(f"{log}.1").read_text() == "two\n"
+def test_nothing_is_lost_that_is_said_meanwhile(log: Path) -> None:
+    """One writes as fast as it can, one bounds, one reads."""
+    count = 20000
+    writer = Thread(target=lambda: [write(log, f"line {n}") for n in range(count)])
+    log.touch()
+    hearer = Hearer(log)
+    writer.start()
+    until = time.monotonic() + 60
+    while len(hearer) < count and time.monotonic() < until:
+        logs.bound(str(log), 1 << 16)
+        hearer.reader.go_on()
+    writer.join()
+    assert hearer == [f"line {n}" for n in range(count)]
 
 
 @several
-@given(st.lists(st.integers(0, 40) | st.sampled_from(["turn", "read"]), max_size=30))
+@given(st.lists(st.integers(0, 4000) | st.sampled_from(["bound", "read"]), max_size=30))
 def test_lines_are_heard_once_and_in_order_or_said_to_be_missing(acts: list[int | str]) -> None:
     """A number is a line of so many characters more."""
     with tempfile.TemporaryDirectory() as directory:
@@ -176,8 +177,8 @@ def test_lines_are_heard_once_and_in_order_or_said_to_be_missing(acts: list[int 
         log.touch()
         hearer = Hearer(log)
         for number, act in enumerate(acts):
-            if act == "turn":
-                logs.bound(str(log), 50)
+            if act == "bound":
+                logs.bound(str(log), PAGE)
             elif act == "read":
                 hearer.reader.go_on()
             else:
@@ -213,18 +214,16 @@ def test_since_is_held_against_when_it_was_noted(log: Path) -> None:
     }  # fmt: skip
 
 
-def test_since_reaches_back_over_a_new_beginning(log: Path) -> None:
-    write(log, "one", when=10)
-    write(log, "two", when=20)
-    write(log, "three", when=30)
-    logs.bound(str(log), 10)
-    write(log, "four", when=10**10)
-    assert Path(f"{log}.1").read_text() == "two\nthree\n"
-    heard = {since: list(Hearer(log, since)) for since in (0, 15, 25, 31)}
-    assert heard == {
-        0: ["two", "three", "four"], 15: ["two", "three", "four"], 25: ["three", "four"],
-        31: ["four"],
-    }  # fmt: skip
+def test_since_reaches_back_to_what_is_kept(log: Path) -> None:
+    for when, name in enumerate("abcd"):
+        write(log, *lines(name), when=10 * (when + 1))
+    logs.bound(str(log), PAGE)
+    write(log, "e", when=10**10)
+    times = log.with_suffix(".times").read_text().splitlines()
+    assert [line.split()[0] for line in times] == [str(4 * PAGE), str(4 * PAGE + 2)]
+    heard = {since: list(Hearer(log, since)) for since in (0, 35, 41)}
+    rest = lines("d")[1:]
+    assert heard == {0: [*rest, "e"], 35: [*rest, "e"], 41: ["e"]}
 
 
 def test_a_line_that_is_said_from_now_on_makes_ready(log: Path) -> None:
@@ -242,14 +241,12 @@ def test_a_prompt_makes_ready(log: Path) -> None:
     assert (said.matches(), said.tail()) == (True, "host login:")
 
 
-@pytest.mark.parametrize("before", [(), ("old", "older", "oldest")])
-def test_a_log_that_begins_anew_meanwhile_makes_ready_all_the_same(
-    before: tuple[str, ...], log: Path
-) -> None:
-    write(log, *before)
+@pytest.mark.parametrize("before", [0, 1, 3])
+def test_a_log_of_which_the_beginning_goes_makes_ready_all_the_same(before: int, log: Path) -> None:
+    write(log, *lines("old", pages=before))
     said = readiness.Said(str(log), "^ready$")
     write(log, "ready", "and more")
-    logs.bound(str(log), 15)
+    logs.bound(str(log), PAGE)
     write(log, "more")
     assert (said.matches(), said.tail()) == (True, "ready\nand more\nmore")
 

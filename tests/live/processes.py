@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from textwrap import indent
 from typing import Any
@@ -102,7 +103,12 @@ def logged(lab: str, *words: str) -> list[str]:
     return netlab("logs", lab, *words).out.splitlines()
 
 
-def following(lab: str, *words: str) -> subprocess.Popen[str]:
-    """`netlab logs -f`, as a program."""
+@contextlib.contextmanager
+def following(lab: str, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """`netlab logs -f`, as a program that ends with the block."""
     command = [*NETLAB, "logs", lab, *words, "-f"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as program:
+        try:
+            yield program
+        finally:
+            program.kill()

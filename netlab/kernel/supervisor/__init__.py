@@ -7,6 +7,6 @@ when it is killed the processes go on, and the next one finds them there.
     <state>/<lab>/supervisor.sock                  requests and answers, JSON lines
     <state>/<lab>/supervisor.lock                  held from before its start until its end
     <state>/<lab>/processes/<node>/<name>.json     see ``netlab.kernel.supervisor.record``
-    <state>/<lab>/processes/<node>/<name>.log      what it says; .log.1 what it said before
+    <state>/<lab>/processes/<node>/<name>.log      what it says; a hole where it began
     <state>/<lab>/processes/<node>/<name>.times    how long the log was when
 """

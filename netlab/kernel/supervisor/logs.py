@@ -1,19 +1,20 @@
 """Logs within bounds, and how long each was when, so that one can ask for the last minutes.
 
-A process writes into its log itself, so that it goes on when its supervisor does not. A log that
-has grown too long becomes ``.log.1``: what is written while the last bytes are copied is lost.
-Readers and whoever begins a log anew keep out of each other's way by a lock on its directory.
+A process writes into its log itself, so that it goes on when its supervisor does not. Of a log that
+has grown too long the beginning is given back to the file system (fallocate(2),
+FALLOC_FL_PUNCH_HOLE): bytes keep their places, so that neither writers nor readers are disturbed,
+and nothing that is said meanwhile is lost. A file system that cannot do so has the log emptied.
 """
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import os
 import select
 import struct
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from heapq import merge
 
 from netlab.kernel import libc
@@ -21,14 +22,11 @@ from netlab.kernel import libc
 GRAIN = 0.1
 """Seconds: no two notes of a log's length are nearer to each other."""
 
-PATIENCE = 1.0
-"""Seconds until a reader who holds a log, and must have been stopped, is waited for no more."""
-
 IN_MODIFY, IN_ATTRIB, IN_DELETE_SELF = 0x2, 0x4, 0x400
 _EVENT = struct.Struct("iIII")
 _CHUNK = 1 << 16
-_LINE = 80
-"""Bytes that a note takes at most."""
+_PAGE = 4096
+"""What is given back is counted in; of a smaller piece only the bytes would go."""
 
 
 class Watch:
@@ -58,93 +56,58 @@ class Watch:
 
 def note(log: str) -> None:
     """How long the log is now."""
-    with suppress(OSError):
-        _note(log, os.stat(log).st_size)
-
-
-def _note(log: str, size: int, *more: int) -> None:
-    with open(_times(log), "a") as file:
-        file.write(" ".join(map(str, (size, f"{time.time():.3f}", *more))) + "\n")
+    with suppress(OSError), open(_times(log), "a") as file:
+        file.write(f"{os.stat(log).st_size} {time.time():.3f}\n")
 
 
 def bound(log: str, most: int) -> None:
-    """Begin anew when it is longer than that."""
+    """Keep the last ``most`` bytes and some more, once there are twice as many."""
     with suppress(OSError):
         fd = os.open(log, os.O_RDWR | os.O_CLOEXEC)
         try:
-            if os.fstat(fd).st_size > most:
-                with _unread(log):
-                    _begin_anew(fd, log, most)
+            size, start = os.fstat(fd).st_size, _start(fd)
+            if size - start > 2 * most:
+                _give_back(fd, start, (size - most) // _PAGE * _PAGE)
+                _forget_notes(log, _start(fd))
         finally:
             os.close(fd)
 
 
-def _begin_anew(fd: int, log: str, most: int) -> None:
-    with open(f"{log}.1.new", "wb", buffering=0) as old:
-        size = os.fstat(fd).st_size
-        at = _line_start(fd, max(0, size - most))
-        while data := os.pread(fd, _CHUNK, at):
-            at += old.write(data)
-            if at > size:  # who writes fast enough would never be caught up with
-                break
+def _give_back(fd: int, start: int, end: int) -> None:
+    try:
+        libc.punch_hole(fd, start, end - start)
+    except OSError as problem:
+        if problem.errno != errno.EOPNOTSUPP:
+            raise
         os.ftruncate(fd, 0)
-    with suppress(OSError):  # on a full disk the lines matter more than when they were said
-        _note(log, at, _turned(log)[0] + 1)
-        os.replace(_times(log), _times(f"{log}.1"))
-    os.replace(f"{log}.1.new", f"{log}.1")
 
 
-@contextmanager
-def _unturned(log: str) -> Iterator[None]:
-    """While nobody begins the log anew."""
-    with _directory(log) as fd:
-        if fd >= 0:
-            fcntl.flock(fd, fcntl.LOCK_SH)
-        yield
+def _forget_notes(log: str, start: int) -> None:
+    kept = [note for note in _notes(log) if note[0] > start]
+    new = f"{_times(log)}.new"
+    with open(new, "w") as file:
+        file.writelines(f"{size} {noted:.3f}\n" for size, noted in kept)
+    os.replace(new, _times(log))
 
 
-@contextmanager
-def _unread(log: str) -> Iterator[None]:
-    """While nobody reads it, unless somebody takes too long."""
-    with _directory(log) as fd:
-        until = time.monotonic() + PATIENCE
-        while fd >= 0 and not _is_mine(fd) and time.monotonic() < until:
-            time.sleep(0.002)  # flock(2) has no limit of its own
-        yield
-
-
-@contextmanager
-def _directory(log: str) -> Iterator[int]:
-    """-1 where it has gone with its lab."""
+def _start(fd: int) -> int:
+    """Where what is kept begins: after the hole."""
     try:
-        fd = os.open(os.path.dirname(log), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        yield -1
-        return
-    try:
-        yield fd
-    finally:
-        os.close(fd)
+        return os.lseek(fd, 0, os.SEEK_DATA)
+    except OSError as problem:
+        if problem.errno != errno.ENXIO:
+            return 0  # a file system without holes
+        return os.fstat(fd).st_size
 
 
-def _is_mine(fd: int) -> bool:
-    with suppress(BlockingIOError):
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return True
-    return False
-
-
-def _line_start(fd: int, at: int) -> int:
-    """The next one from there on, where it is near."""
-    if not at:
-        return 0
-    return at + max(0, os.pread(fd, _CHUNK, at - 1).find(b"\n"))
+def _first_line(fd: int, start: int) -> int:
+    """The next one from there on, where it is near: the one before has lost its beginning."""
+    return start + os.pread(fd, _CHUNK, start).find(b"\n") + 1 if start else 0
 
 
 def _times(log: str) -> str:
-    """``httpd.log`` → ``httpd.times``, ``httpd.log.1`` → ``httpd.times.1``."""
-    stem, _, rest = log.rpartition(".log")
-    return f"{stem}.times{rest}"
+    """``httpd.log`` → ``httpd.times``."""
+    return log.removesuffix(".log") + ".times"
 
 
 # reading
@@ -176,18 +139,18 @@ def tell(logs: Mapping[str, Say], since: float, *, follow: bool) -> None:
         watch.close()
 
 
-Piece = tuple[int, int, int]
-"""Of the log as it was after so many new beginnings, the bytes from there to there."""
+Piece = tuple[int, int]
+"""Bytes from there to there."""
 
 MISSING = "netlab: lines are missing here: more was said than the log keeps"
 
 
 class Reader:
-    """Where in a log one is; it may begin anew meanwhile."""
+    """Where in a log one is; its beginning may go meanwhile."""
 
     def __init__(self, log: str, say: Say) -> None:
-        self._log, self._old, self._say = log, f"{log}.1", say
-        self._turn, self._at = _turned(log)[0], 0
+        self._log, self._say = log, say
+        self._at = 0
         self._rest = b""
 
     @property
@@ -197,32 +160,25 @@ class Reader:
 
     def skip(self) -> None:
         """All there is: only what comes is told."""
-        with _unturned(self._log):
-            self._turn, self._at = _turned(self._log)[0], _size(self._log)
+        with suppress(FileNotFoundError):
+            self._at = os.stat(self._log).st_size
 
     def past(self, since: float) -> list[tuple[float, Reader, Piece]]:
         """What there is, in pieces, each with the time by which it had been said."""
-        with _unturned(self._log):
-            turn, skipped = _turned(self._log)
-            notes = [(turn - 1, skipped, [*_notes(self._old)] if turn else [])]
-            notes += [(turn, 0, _noted(self._log))]
         found: list[tuple[float, Reader, Piece]] = []
-        for turn, before, some in notes:
-            for size, noted in some:
-                if noted >= since and size > before:
-                    found.append((noted, self, (turn, before, size)))
-                before = max(before, size)
-            self._turn, self._at = turn, before
-        if found:
-            self._turn, self._at, _ = found[0][2]
+        with suppress(FileNotFoundError):
+            size, before = self._extent()
+            notes = [note for note in _notes(self._log) if note[0] <= size]
+            for end, noted in [*notes, (size, time.time())]:
+                if noted >= since and end > before:
+                    found.append((noted, self, (before, end)))
+                before = max(before, end)
+            self._at = found[0][2][0] if found else before
         return found
 
-    def take(self, turn: int, start: int, end: int) -> None:
+    def take(self, start: int, end: int) -> None:
         """The piece, and what lies before it and has not been told."""
-        while (self._turn, self._at) < (turn, end):
-            data = self._more(end - self._at if self._turn == turn else _CHUNK)
-            if not data:
-                break
+        while self._at < end and (data := self._more(end - self._at)):
             self._hear(data)
 
     def go_on(self) -> None:
@@ -235,23 +191,32 @@ class Reader:
             self._say(self.rest)
             self._rest = b""
 
+    def _extent(self) -> tuple[int, int]:
+        """How long the log is, and where its first whole line begins. Raises FileNotFoundError."""
+        fd = os.open(self._log, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return os.fstat(fd).st_size, _first_line(fd, _start(fd))
+        finally:
+            os.close(fd)
+
     def _more(self, most: int) -> bytes:
-        """The next bytes, from wherever they are by now."""
-        with _unturned(self._log):
-            turn, skipped = _turned(self._log)
-            if self._turn < turn:
-                if (self._turn, self._at) < (turn - 1, skipped):
-                    self._is_lost()
-                    self._turn, self._at = turn - 1, skipped
-                if data := _read(self._old, self._at - skipped, most):
-                    self._at += len(data)
-                    return data
-                self._turn, self._at = turn, 0
-            if _size(self._log) < self._at:  # somebody has emptied it by hand
+        """The next bytes; b"" where there are none, or no log any more."""
+        try:
+            fd = os.open(self._log, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return b""
+        try:
+            if os.fstat(fd).st_size < self._at:  # somebody has emptied it by hand
                 self._at = 0
-            data = _read(self._log, self._at, most)
+            data = os.pread(fd, min(_CHUNK, most), self._at)
+            while self._at < (start := _start(fd)):  # asked after reading: a hole reads as zeros
+                self._is_lost()
+                self._at = _first_line(fd, start)
+                data = os.pread(fd, min(_CHUNK, most), self._at)
             self._at += len(data)
             return data
+        finally:
+            os.close(fd)
 
     def _is_lost(self) -> None:
         self.end()
@@ -267,39 +232,9 @@ def _when(piece: tuple[float, Reader, Piece]) -> float:
     return piece[0]
 
 
-def _noted(log: str) -> list[tuple[int, float]]:
-    """How long the log was when, and is now."""
-    size = _size(log)
-    return [*(n for n in _notes(log) if n[0] <= size), (size, time.time())] if size else []
-
-
 def _notes(log: str) -> Iterator[tuple[int, float]]:
+    """How long the log was when."""
     with suppress(FileNotFoundError, ValueError), open(_times(log)) as file:
         for line in file:
             size, noted, *_ = line.split()
             yield int(size), float(noted)
-
-
-def _turned(log: str) -> tuple[int, int]:
-    """How often it has begun anew, and how much of what was before is not in ``.log.1``."""
-    old = f"{log}.1"
-    if not os.path.exists(old):
-        return 0, 0
-    with suppress(OSError, ValueError), open(_times(old), "rb") as file:
-        file.seek(max(0, os.fstat(file.fileno()).st_size - _LINE))
-        end, _, *turn = file.read().splitlines()[-1].split()
-        return int(turn[0] if turn else 1), max(0, int(end) - _size(old))
-    return 1, 0
-
-
-def _read(file: str, at: int, most: int) -> bytes:
-    with suppress(FileNotFoundError), open(file, "rb") as opened:
-        opened.seek(at)
-        return opened.read(max(0, min(_CHUNK, most)))
-    return b""
-
-
-def _size(file: str) -> int:
-    with suppress(FileNotFoundError):
-        return os.stat(file).st_size
-    return 0
