@@ -174,6 +174,52 @@ def test(
 
 
 @app.command()
+def matrix(
+    lab: Annotated[
+        str,
+        typer.Argument(
+            metavar="LAB|FILE",
+            help="A lab that is up; or a topology file: up, asked and down again.",
+            autocompletion=_labs,
+            show_default=False,
+        ),
+    ],
+    tcp: Annotated[
+        str, typer.Option(metavar="PORTS", help="Connect to these, 80,443, instead of a ping.")
+    ] = "",
+    udp: Annotated[
+        str, typer.Option(metavar="PORTS", help="Send a datagram to these, instead of a ping.")
+    ] = "",
+    ipv4: Annotated[bool, typer.Option("-4", help="By IPv4.")] = False,
+    ipv6: Annotated[bool, typer.Option("-6", help="By IPv6.")] = False,
+    within: Annotated[
+        str, typer.Option(metavar="TIME", help="How long silence is waited for: 1s; TCP 1.5s.")
+    ] = "",
+    save: Annotated[
+        str, typer.Option(metavar="FILE", help="Write down what is so, to compare with later.")
+    ] = "",
+    against: Annotated[
+        str, typer.Option(metavar="FILE", help="Exit with 1 where it is not as was saved there.")
+    ] = "",
+    html: Annotated[
+        str, typer.Option(metavar="FILE", help="Write it as a page that needs nothing else.")
+    ] = "",
+    json: Json = False,
+) -> int:
+    """Let every node ask every other one, and show who is answered.
+
+    All pairs are asked side by side, from sockets in the nodes; silence is asked again.
+    """
+    from netlab.cli import matrix as work
+
+    if ipv4 and ipv6:
+        raise UsageError("-4 or -6, not both")
+    version = 4 if ipv4 else 6 if ipv6 else 0
+    words = work.Words(tcp, udp, version, _time("--within", within))
+    return work.matrix(lab, words, work.Files(save, against, html), json)
+
+
+@app.command()
 def plan(file: File, json: Json = False) -> None:
     """Print what `up` would do, why, and who would feel it."""
     _plan(file, json)

@@ -46,6 +46,30 @@ def run(file: str, command: Sequence[str], node: str) -> int:
         here.machine.close()
 
 
+@contextmanager
+def meanwhile(wanted: Read, command: str) -> Iterator[None]:
+    """The lab is up within the block. Raises UsageError where one of its name is up already.
+
+    ``command``: that of netlab which wants it.
+    """
+    here = ground()
+    name = wanted.wanted.lab
+    if name in state.labs(here.state):
+        raise UsageError(
+            f"a lab {name} is up already, from another file",
+            hint=f"`netlab {command} {name}` takes that one, `netlab down {name}` takes it down",
+        )
+    try:
+        bring_up(here, wanted)
+        try:
+            yield
+        finally:
+            with watched():
+                lifecycle.down(here, name)
+    finally:
+        here.machine.close()
+
+
 def bring_up(here: lifecycle.Ground, wanted: Read) -> None:
     """It is taken down as well where this process is killed."""
     with watched() as stop:

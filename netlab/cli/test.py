@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from netlab.cli.run import bring_up
+from netlab.cli.run import meanwhile
 from netlab.cli.which import renderer
 from netlab.cli.work import Read, ground, read
 from netlab.errors import UsageError
-from netlab.lab import lifecycle, state
-from netlab.lab.interrupt import watched
+from netlab.lab import lifecycle
 
 if TYPE_CHECKING:
     from netlab.checks.judge import Task
@@ -30,28 +28,8 @@ def test(lab_or_file: str, only: str, junit: str, json: bool) -> int:
         return _tried(lab_or_file, None, only, junit, json)
     wanted = read(lab_or_file)
     _chosen(wanted, only)  # what is wrong with the words is told before anything is touched
-    with _up(wanted):
+    with meanwhile(wanted, "test"):
         return _tried(wanted.wanted.lab, wanted, only, junit, json)
-
-
-@contextmanager
-def _up(wanted: Read) -> Iterator[None]:
-    here = ground()
-    name = wanted.wanted.lab
-    if name in state.labs(here.state):
-        raise UsageError(
-            f"a lab {name} is up already, from another file",
-            hint=f"`netlab test {name}` tests it, `netlab down {name}` takes it down",
-        )
-    try:
-        bring_up(here, wanted)
-        try:
-            yield
-        finally:
-            with watched():
-                lifecycle.down(here, name)
-    finally:
-        here.machine.close()
 
 
 def _tried(lab_or_file: str, wanted: Read | None, only: str, junit: str, json: bool) -> int:

@@ -32,14 +32,15 @@ def restore_limit() -> None:
 
 def most_open() -> int:
     """How many namespaces may be opened at once, beside the fresh ones and all other files."""
-    return max(2, min(MOST_OPEN, _room() // 3))
+    return max(2, min(MOST_OPEN, room() // 3))
 
 
 def most_fresh() -> int:
     """How many fresh namespaces may be held: each is two open files."""
-    return max(1, (_room() - most_open()) // 2)
+    return max(1, (room() - most_open()) // 2)
 
 
-def _room() -> int:
+def room() -> int:
+    """Files that may be open beside ``OTHER_FILES``."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return min(soft, 1 << 20) - OTHER_FILES

@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from netlab.kernel.values import HeldRule
     from netlab.lab.lifecycle import Done, Road
     from netlab.lab.portrait import Node, Portrait
+    from netlab.matrix.compare import Difference
+    from netlab.matrix.model import Matrix
     from netlab.render.journey import Detail
     from netlab.trace.capture import Captured
     from netlab.trace.drops import Drop
     from netlab.trace.explain.stack import Stack
+    from netlab.trace.live import Sums, Told
     from netlab.trace.model import Trace
     from netlab.trace.packets import Seen
     from netlab.trace.sighting import Sighting
@@ -153,6 +156,9 @@ class Renderer(Protocol):
 
     def tested(self, lab: str, verdicts: Sequence[Verdict], seconds: float) -> None:
         """All, in the file's order: what did not pass, with its evidence."""
+
+    def matrix(self, matrix: Matrix, found: Sequence[Difference] | None, name: str) -> None:
+        """``found``: how it differs from the file ``name``; None where that was not asked."""
 
     def controlled(self, lab: str, verb: str, names: Sequence[str], seconds: float) -> None:
         """Processes that were started, stopped, restarted."""

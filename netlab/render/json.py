@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from netlab.kernel.values import HeldRule
     from netlab.lab.lifecycle import Done, Road
     from netlab.lab.portrait import Node, Portrait
+    from netlab.matrix.compare import Difference
+    from netlab.matrix.model import Matrix
     from netlab.render.base import Checked, Feature, KindText, LabLine
     from netlab.render.journey import Detail
     from netlab.trace.capture import Captured
     from netlab.trace.drops import Drop
     from netlab.trace.explain.stack import Stack
+    from netlab.trace.live import Sums, Told
     from netlab.trace.model import Trace
     from netlab.trace.packets import Seen
     from netlab.trace.sighting import Sighting
@@ -192,6 +195,12 @@ class JsonRenderer:
         counts = {word: sum(v.verdict == word for v in verdicts) for word in WORDS}
         tests = [asdict(verdict) for verdict in verdicts]
         self._put({"lab": lab, "seconds": round(seconds, 3), **counts, "tests": tests})
+
+    def matrix(self, matrix: Matrix, found: Sequence[Difference] | None, name: str) -> None:
+        from netlab.matrix.model import document
+
+        told = None if found is None else [one._asdict() for one in found]
+        self._out.write(document(matrix, {"against": name, "differences": told}))
 
     def controlled(self, lab: str, verb: str, names: Sequence[str], seconds: float) -> None:
         said = {"lab": lab, "did": verb, "processes": list(names), "seconds": round(seconds, 6)}

@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from netlab.kernel.values import HeldRule
     from netlab.lab.lifecycle import Done, Road
     from netlab.lab.portrait import Interface, Node, Portrait, Process
+    from netlab.matrix.compare import Difference
+    from netlab.matrix.model import Matrix
     from netlab.plan.diff import Step
     from netlab.render.base import Checked, Feature, KindText, LabLine
     from netlab.render.journey import Detail
     from netlab.trace.capture import Captured
     from netlab.trace.drops import Drop
     from netlab.trace.explain.stack import Stack
+    from netlab.trace.live import Sums, Told
     from netlab.trace.model import Trace
     from netlab.trace.packets import Seen
     from netlab.trace.sighting import Sighting
@@ -326,6 +329,15 @@ class TextRenderer:
         words, style = summary(lab, verdicts, seconds)
         self._say(words, style)
 
+    def matrix(self, matrix: Matrix, found: Sequence[Difference] | None, name: str) -> None:
+        from netlab.render.matrix import WIDTH, compared, lines
+
+        width = self._columns()
+        for line in lines(matrix, WIDTH if width == sys.maxsize else width):
+            self._spans(line)
+        for line in compared(found, name, len(matrix.cells)) if found is not None else ():
+            self._spans(line)
+
     def controlled(self, lab: str, verb: str, names: Sequence[str], seconds: float) -> None:
         done = {"start": "started", "stop": "stopped", "restart": "restarted"}[verb]
         self._say(f"{lab}: {', '.join(names)} {done} in {duration(seconds)}", "green")
@@ -421,6 +433,10 @@ class TextRenderer:
     def _say(self, text: str, style: str = "") -> None:
         _print(text, style, self._out)
 
+    def _spans(self, spans: Sequence[tuple[str, str]]) -> None:
+        """A line of several styles."""
+        print("".join(_painted(text, style, self._out) for text, style in spans), file=self._out)
+
     def _complain(self, text: str, style: str = "red") -> None:
         self._out.flush()
         _print(text, style, self._err)
@@ -437,9 +453,12 @@ SGR = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33}
 
 
 def _print(text: str, style: str, file: IO[str]) -> None:
+    print(_painted(text, style, file), file=file)
+
+
+def _painted(text: str, style: str, file: IO[str]) -> str:
     safe = text.translate(CONTROLS).replace(KEPT, " ")
-    painted = f"\033[{SGR[style]}m{safe}\033[0m" if style and coloured(file) else safe
-    print(painted, file=file)
+    return f"\033[{SGR[style]}m{safe}\033[0m" if style and coloured(file) else safe
 
 
 KEPT = "\u00a0"

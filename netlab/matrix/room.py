@@ -1,0 +1,67 @@
+"""Room in the kernel's table of neighbours, which all namespaces of a machine share."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from netlab.attempts import Where
+from netlab.kernel import neighbours
+
+SPARE = 64
+"""Entries left to whoever else wants some."""
+LEAST = 16
+"""Pairs that are asked at once however little room there is."""
+MOST = 2048
+"""Pairs that are asked at once however much room there is: their answers have to fit as well."""
+
+
+class Room:
+    """What the nodes learn on the way is forgotten where the table would overflow."""
+
+    def __init__(
+        self, where: Where, nodes: Sequence[str], versions: Collection[int], pairs: int
+    ) -> None:
+        """``nodes``: all of the lab; ``pairs``: so many are going to be asked."""
+        self._where, self._nodes, self._versions = where, nodes, versions
+        self._known: dict[str, neighbours.Known] = {}
+        self._was_short = False
+        self._is_scarce = 2 * pairs > self._free()
+        if self._is_scarce:
+            self._known = {node: where.inside(node, neighbours.learned) for node in nodes}
+
+    def pairs(self, entries: int) -> int:
+        """How many may be asked at once, where each makes so many entries."""
+        if not self._is_scarce:
+            return MOST
+        if self._free() < self._most() // 2:
+            self._was_short = True
+            self._forget(self._known)
+        return min(MOST, max(LEAST, self._free() // entries))
+
+    def refused(self) -> int:
+        """How often the table has been full."""
+        return sum(table.refused for table in self._tables())
+
+    def close(self) -> None:
+        """Others find it as empty as it was."""
+        if self._was_short:
+            self._forget(self._known)
+
+    def doubt(self) -> None:
+        """All that was ever learned is forgotten: who is gone would be believed to be there."""
+        self._forget({})
+
+    def _forget(self, but: Mapping[str, neighbours.Known]) -> None:
+        for node in self._nodes:
+            known = but.get(node, frozenset())
+            self._where.inside(node, lambda known=known: neighbours.forget(known))  # type: ignore[misc]
+
+    def _free(self) -> int:
+        return min(table.most - table.entries for table in self._tables()) - SPARE
+
+    def _most(self) -> int:
+        return min(table.most for table in self._tables())
+
+    def _tables(self) -> list[neighbours.Table]:
+        held = neighbours.tables()
+        return [held[version] for version in self._versions if version in held]
