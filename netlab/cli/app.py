@@ -193,7 +193,7 @@ def matrix(
     ipv4: Annotated[bool, typer.Option("-4", help="By IPv4.")] = False,
     ipv6: Annotated[bool, typer.Option("-6", help="By IPv6.")] = False,
     within: Annotated[
-        str, typer.Option(metavar="TIME", help="How long silence is waited for: 1s; TCP 1.5s.")
+        str, typer.Option(metavar="TIME", help="How long silence is waited for: 1.5s.")
     ] = "",
     save: Annotated[
         str, typer.Option(metavar="FILE", help="Write down what is so, to compare with later.")
@@ -658,12 +658,17 @@ def _detail(
 def trace(
     lab: Lab,
     sender: Annotated[
-        str, typer.Argument(metavar="FROM", autocompletion=_nodes, help="The node that sends.")
-    ],
+        str,
+        typer.Argument(
+            metavar="FROM", autocompletion=_nodes, help="The node that sends.", show_default=False
+        ),
+    ] = "",
     target: Annotated[
         str,
-        typer.Argument(metavar="TO", autocompletion=_nodes, help="A node, or an address."),
-    ],
+        typer.Argument(
+            metavar="TO", autocompletion=_nodes, help="A node, or an address.", show_default=False
+        ),
+    ] = "",
     tcp: Annotated[
         int | None, typer.Option(metavar="PORT", min=1, max=65535, help="Connect to that port.")
     ] = None,
@@ -713,16 +718,47 @@ def trace(
     pcap: Annotated[
         str, typer.Option(metavar="FILE", help="Write its frames there, as pcapng.")
     ] = "",
+    live: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILTER", help="Follow the lab's own packets, as `tcp port 80`; '' is all."
+        ),
+    ] = None,
+    first: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Of --live: end when so many are told."),
+    ] = None,
+    dropped: Annotated[
+        bool, typer.Option("--dropped", help="Of --live: only those that do not arrive.")
+    ] = False,
     brief: Annotated[bool, typer.Option("--brief", "-q", help="One line a node.")] = False,
     everything: Annotated[
-        bool, typer.Option("--everything", "-v", help="Everything that was seen.")
+        bool, typer.Option("--everything", "--verbose", "-v", help="Everything that was seen.")
     ] = False,
     teach: Annotated[
         bool, typer.Option("--teach", help="What the kernel does at each step.")
     ] = False,
     json: Json = False,
 ) -> int:
-    """Send a probe, and tell its way and why it ended."""
+    """Send a probe, and tell its way and why it ended; or follow the lab's own packets."""
+    if live is not None:
+        given = {
+            "FROM": sender, "--tcp": tcp, "--udp": udp, "--icmp": icmp, "--to": to,
+            "--from-port": from_port, "--size": size, "--ttl": ttl, "--tos": tos,
+            "--df": df is not None, "--respond": respond or respond_port,
+            "--expect": expect, "--pcap": pcap, "-4": ipv4, "-6": ipv6,
+        }  # fmt: skip
+        return _live(
+            lab, live, [n for n, v in given.items() if v], first or 0, dropped, backends,
+            (brief, everything, teach), json,
+        )  # fmt: skip
+    if first or dropped:
+        raise UsageError("--first and --dropped go with --live FILTER")
+    if not sender or not target:
+        raise UsageError(
+            "who sends to whom?",
+            hint=f"netlab trace {lab} FROM TO, or --live FILTER for the lab's own packets",
+        )
     from netlab.cli.trace import Options
     from netlab.cli.trace import trace as work
     from netlab.trace.request import Words
@@ -736,6 +772,31 @@ def trace(
     )
     answers = respond_port or ((tcp or udp or 0) if respond else 0)
     return work(lab, words, Options(answers, wait, backends, expect, pcap, detail, json))
+
+
+def _live(
+    lab: str,
+    text: str,
+    given: list[str],
+    first: int,
+    dropped: bool,
+    backends: str,
+    details: tuple[bool, bool, bool],
+    json: bool,
+) -> int:
+    """``details``: brief, everything, teach. One packet alone is told in full."""
+    from netlab.cli.live import Options, follow
+
+    if given:
+        raise UsageError(
+            f"--live follows what the lab itself sends; {given[0]} is about a probe",
+            hint="the filter says which: --live 'tcp port 80 and host web'",
+        )
+    brief, everything, teach = details
+    whole = everything or teach or (first == 1 and not brief)
+    detail = _detail(False, everything, teach) if whole else None
+    _detail(*details)
+    return follow(lab, Options(text, first, dropped, backends, detail, json))
 
 
 @app.command()

@@ -6,12 +6,14 @@ where a journey failed, since that takes longer than the journey did.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from netlab.trace.model import Hop, Leg, Route, Trace
 
 Key = tuple[str, ...]
+LinesOf = Callable[[str, str], Mapping[Key, str]]
+"""By a file, and the digest that it has to have: ``file:line`` by the key of a resource."""
 
 SWITCHES = {
     "rp-filter": "rp_filter",
@@ -22,11 +24,12 @@ SWITCHES = {
 EVERYWHERE = {"0.0.0.0/0", "::/0"}
 
 
-def located(found: Trace, digest: str) -> Trace:
-    """The same, with lines. ``digest``: of the file as the lab is up from it."""
+def located(found: Trace, digest: str, lines_of: LinesOf | None = None) -> Trace:
+    """The same, with lines. ``digest``: of the file as the lab is up from it; ``lines_of``: who
+    reads it, and may know it from before."""
     if found.cause is None or found.cause.place:
         return found
-    lines = _lines(found.file, digest)
+    lines = (lines_of or lines_in)(found.file, digest)
     legs = tuple(_leg(leg, lines) for leg in found.legs)
     place = _blamed(found, legs, lines)
     cause = replace(found.cause, place=place)
@@ -34,7 +37,7 @@ def located(found: Trace, digest: str) -> Trace:
     return replace(found, legs=legs, cause=cause)
 
 
-def _lines(file: str, digest: str) -> Mapping[Key, str]:
+def lines_in(file: str, digest: str) -> Mapping[Key, str]:
     """``file:line`` by the key of a resource; {} where the file is another one now."""
     from netlab.cli.work import read
     from netlab.errors import NetlabError

@@ -127,6 +127,17 @@ class Renderer(Protocol):
     def traced(self, trace: Trace, detail: Detail, events: Sequence[Sighting]) -> None:
         """``events``: all that was seen, for whoever wants to know everything."""
 
+    def live_begun(
+        self, lab: str, text: str, first: int, dropped: bool, lacks: Sequence[str]
+    ) -> None:
+        """On standard error: packets are followed from now on; ``lacks``: what is not seen."""
+
+    def live(self, told: Told, detail: Detail | None) -> None:
+        """A packet of the lab; in a line where ``detail`` is None."""
+
+    def live_ended(self, sums: Sums) -> None:
+        """On standard error."""
+
     def stack(self, stack: Stack) -> None:
         """One node's network stack, drawn."""
 

@@ -90,7 +90,7 @@ def _end(address: str, port: int) -> str:
 def _watchers(trace: m.Trace) -> str:
     found = "  ".join(f"{name} {'–' if why else '✓'}" for name, why in trace.backends)
     reasons = "".join(f"; {name}: {why}" for name, why in trace.backends if why)
-    cookie = f"cookie {trace.probe.cookie:#010x}"
+    cookie = f"cookie {trace.probe.cookie:#010x}" if trace.probe.cookie else "the lab's own packet"
     return f"{cookie}   {found}{reasons}   {trace.milliseconds:.0f} ms"
 
 

@@ -146,6 +146,26 @@ class JsonRenderer:
 
         self._put(as_json(trace))
 
+    def live_begun(
+        self, lab: str, text: str, first: int, dropped: bool, lacks: Sequence[str]
+    ) -> None:
+        from netlab.render import live
+
+        for words in (live.begun(lab, text, first, dropped), *lacks):
+            print(words, file=self._err, flush=True)
+
+    def live(self, told: Told, detail: Detail | None) -> None:
+        from netlab.trace.model import as_json
+
+        found = {"time": told.time, "microseconds": told.microseconds, **as_json(told.trace)}
+        print(json.dumps(found, ensure_ascii=False), file=self._out, flush=True)
+
+    def live_ended(self, sums: Sums) -> None:
+        from netlab.render import live
+
+        for words, _ in live.ended(sums):
+            print(words, file=self._err)
+
     def stack(self, stack: Stack) -> None:
         self._put(asdict(stack))
 

@@ -262,6 +262,35 @@ class TextRenderer:
             for text, style in journey.events(events):
                 self._aligned(text, style)
 
+    def live_begun(
+        self, lab: str, text: str, first: int, dropped: bool, lacks: Sequence[str]
+    ) -> None:
+        from netlab.render import live
+
+        self._lines = live.Lines()
+        self._complain(live.begun(lab, text, first, dropped), "dim")
+        for lack in lacks:
+            self._complain(lack, "yellow")
+        self._err.flush()
+
+    def live(self, told: Told, detail: Detail | None) -> None:
+        from netlab.render import live
+
+        if detail is None:
+            for before, text, style in self._lines.line(told, self._columns()):
+                self._wrapped(before, text, style)
+        else:
+            self._say(live.clock(told.time), "bold")
+            self.traced(told.trace, detail, told.sightings)
+            self._say("")
+        self._out.flush()
+
+    def live_ended(self, sums: Sums) -> None:
+        from netlab.render import live
+
+        for words, style in live.ended(sums):
+            _print(words, style, self._err)
+
     def stack(self, stack: Stack) -> None:
         from netlab.render.stack import lines
 

@@ -28,7 +28,7 @@ from netlab.trace.cookie import Mark
 from netlab.trace.headers import FRAGMENT, UDP
 from netlab.trace.tracepoints import BUFFER, CONNECTION, LINK, NETWORK, TRACKED, Point
 
-_HEAD, _KEY, _SPAN, _SPAN_BYTES = GATE - 40, GATE - 48, GATE - 112, 64
+_HEAD, KEY, _SPAN, _SPAN_BYTES = GATE - 40, GATE - 48, GATE - 112, 64
 """On the stack, below what is left there for fields, see ``tracepoints``."""
 _POINTERS: dict[str, Size] = {"network_header": 2, "mac_header": 2, "head": 8, "data": 8}
 _INFO = 7
@@ -147,8 +147,8 @@ class Gates:
 
     def _number_of_packet(self, code: Code) -> None:
         """With a pointer that has a type nothing can be computed; what is read has none."""
-        read(code, FP, _KEY, 8, R6, 8 * HOOK.index("sk_buff *"))
-        code.load(8, R7, FP, _KEY)
+        read(code, FP, KEY, 8, R6, 8 * HOOK.index("sk_buff *"))
+        code.load(8, R7, FP, KEY)
 
     # by its bytes
 
@@ -215,18 +215,22 @@ class Gates:
             code.label(other)
         code.jump("miss")
         code.label(f"hit {version}")
+        self._keep_first(code, version, at)
+
+    def _keep_first(self, code: Code, version: int, at: int) -> None:
+        """Of a packet that is told of: where it is a first fragment, by what the later ones are."""
         if version == 4:
             start = at - IP_BYTES[4]
             code.load(2, R2, FP, start + 6)
             code.mask(R2, _network_order(MORE_FRAGMENTS[4], 2))
             code.jump_if(R2, "==", 0, "hit")
             self._keep_fragment(code, 4, start)
-            code.load(8, R1, FP, _KEY)
+            code.load(8, R1, FP, KEY)
             self._fragments.put(code)
         else:
             code.load(1, R1, FP, at - IP_BYTES[6] + 6)
             code.jump_if(R1, "!=", FRAGMENT, "hit")
-            code.load(8, R1, FP, _KEY)
+            code.load(8, R1, FP, KEY)
             self._fragments.put(code)
         code.jump("hit")
 
@@ -260,7 +264,7 @@ class Gates:
             code.toggle(R1, R2)
             code.load(4, R2, FP, start + 44)
         code.toggle(R1, R2)
-        code.store(8, FP, _KEY, R1)
+        code.store(8, FP, KEY, R1)
 
     def _later_fragments(self, code: Code) -> None:
         size = IP_BYTES[self._versions()[-1]] + self._deep
@@ -268,7 +272,7 @@ class Gates:
         for version in self._versions():
             code.label(f"later fragment {version}")
             self._keep_fragment(code, version, start)
-            code.load(8, R1, FP, _KEY)
+            code.load(8, R1, FP, KEY)
             code.set(R9, BY_FRAGMENT)
             self._fragments.look_up(code, "known")
             code.jump("miss")
@@ -308,8 +312,8 @@ class Gates:
         theirs = code.fresh("its own")
         relayed = code.fresh("relayed")
         code.jump_if(R9, "!=", 0, relayed)
-        read(code, FP, _KEY, 8, R7, self._offsets["sk"])
-        code.load(8, R1, FP, _KEY)
+        read(code, FP, KEY, 8, R7, self._offsets["sk"])
+        code.load(8, R1, FP, KEY)
         code.jump_if(R1, "!=", 0, theirs)
         code.label(relayed)
         self._pid_of_reader(code)
@@ -326,8 +330,8 @@ class Gates:
         self._relays.look_up(code, sends)
         code.jump(other)
         code.label(sends)
-        read(code, FP, _KEY, 8, R7, self._offsets["sk"])
-        code.load(8, R2, FP, _KEY)
+        read(code, FP, KEY, 8, R7, self._offsets["sk"])
+        code.load(8, R2, FP, KEY)
         code.jump_if(R2, "==", 0, other)
         self._pid_of_reader(code)
         self._relays.forget(code)
@@ -404,8 +408,8 @@ class Gates:
         code.jump_if(R1, "!=", 0, "mine")
         self._by_sender(code, "mine")
         if self._ports.own and self._ports.other:
-            read(code, FP, _KEY, 4, R7, self._port_pair)
-            code.load(4, R1, FP, _KEY)
+            read(code, FP, KEY, 4, R7, self._port_pair)
+            code.load(4, R1, FP, KEY)
             ends = self._ports.own, self._ports.other
             for local, remote in (ends, ends[::-1]):
                 code.jump_if(R1, "==", _port_pair(local, remote), "mine", bits=32)
@@ -421,21 +425,21 @@ class Gates:
         code.load(8, R1, R3)
         code.store(8, FP, BUFFER, R1)
         code.jump_if(R1, "==", 0, "out")
-        read(code, FP, _KEY, 2, R7, self._family)
-        code.load(2, R1, FP, _KEY)
+        read(code, FP, KEY, 2, R7, self._family)
+        code.load(2, R1, FP, KEY)
         for family in FAMILIES:
             code.jump_if(R1, "==", family, "internet")
         code.jump("out")  # as netlink's, which may tell of the packet
         code.label("internet")
-        read(code, FP, _KEY, 4, R7, self._queue)
-        code.load(4, R9, FP, _KEY)
+        read(code, FP, KEY, 4, R7, self._queue)
+        code.load(4, R9, FP, KEY)
         if self._second_queue:
-            code.store(8, FP, _KEY, 0)
-            read(code, FP, _KEY, self._protocol.size, R7, self._protocol.offsets[0])
-            code.load(2, R1, FP, _KEY)
+            code.store(8, FP, KEY, 0)
+            read(code, FP, KEY, self._protocol.size, R7, self._protocol.offsets[0])
+            code.load(2, R1, FP, KEY)
             code.jump_if(R1, "!=", UDP, "counted")
-            read(code, FP, _KEY, 4, R7, self._second_queue)
-            code.load(4, R1, FP, _KEY)
+            read(code, FP, KEY, 4, R7, self._second_queue)
+            code.load(4, R1, FP, KEY)
             code.add(R9, R1)
             code.label("counted")
         code.jump_if(R9, "==", 0, "mine")

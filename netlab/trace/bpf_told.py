@@ -52,7 +52,7 @@ TUPLE_BYTES = 56
 
 
 @dataclass
-class _Buffer:
+class Buffer:
     """One of the probe's, as far as it is known."""
 
     number: int
@@ -78,12 +78,12 @@ class Telling:
     resets: Mapping[int, str]
     offset: int
     """Nanoseconds from CLOCK_MONOTONIC to the epoch."""
-    _buffers: dict[int, _Buffer] = field(default_factory=dict)
-    _heads: dict[int, _Buffer] = field(default_factory=dict)
+    _buffers: dict[int, Buffer] = field(default_factory=dict)
+    _heads: dict[int, Buffer] = field(default_factory=dict)
     """By where their bytes lie."""
-    _sockets: dict[int, _Buffer] = field(default_factory=dict)
+    _sockets: dict[int, Buffer] = field(default_factory=dict)
     """In whose queue one is, by the sockets' addresses."""
-    _readers: dict[int, _Buffer] = field(default_factory=dict)
+    _readers: dict[int, Buffer] = field(default_factory=dict)
     """What programs have read, by their process ids."""
     _count: int = 0
 
@@ -132,7 +132,7 @@ class Telling:
             cpu=head.cpu,
         )
 
-    def _mine(self, address: int, fields: Fields, node: str) -> _Buffer:
+    def _mine(self, address: int, fields: Fields, node: str) -> Buffer:
         """The packet is in it for certain. What shares its bytes in the same node is a copy."""
         found = self._buffers.get(address)
         lies = _number(fields, "bytes")
@@ -145,11 +145,11 @@ class Telling:
             self._heads[lies] = found
         return found
 
-    def _another(self, source: int = 0) -> _Buffer:
+    def _another(self, source: int = 0) -> Buffer:
         self._count += 1
-        return _Buffer(self._count, source=source)
+        return Buffer(self._count, source=source)
 
-    def _known(self, head: Head, fields: Fields, node: str) -> _Buffer | None:
+    def _known(self, head: Head, fields: Fields, node: str) -> Buffer | None:
         if head.more == BY_FRAGMENT:
             return self._mine(head.subject, fields, node)
         if head.more == BY_PROGRAM:
@@ -165,7 +165,7 @@ class Telling:
             found = replace(shared, number=self._another().number, source=shared.number)
         return found
 
-    def _fits(self, buffer: _Buffer, node: str, point: str, known: int, data: bytes) -> bool:
+    def _fits(self, buffer: Buffer, node: str, point: str, known: int, data: bytes) -> bool:
         """Whether what is known by its buffer alone can be what that buffer had in it."""
         if known != BY_BUFFER:
             return True
@@ -176,13 +176,13 @@ class Telling:
             return node in ("", *links)
         return node in ("", buffer.node) and self._wraps(buffer)
 
-    def _wraps(self, buffer: _Buffer) -> bool:
+    def _wraps(self, buffer: Buffer) -> bool:
         """Whether it was handed to a device that may put it into another packet."""
         spot = self.terrain.spots.get(buffer.node)
         device = spot.device(buffer.device) if spot else None
         return buffer.point == "tx" and device is not None and device.kind not in PLAIN
 
-    def _gone(self, address: int, buffer: _Buffer) -> None:
+    def _gone(self, address: int, buffer: Buffer) -> None:
         """A buffer that a copy is left of has a copy's number."""
         self._buffers.pop(address, None)
         for lies in [lies for lies, found in self._heads.items() if found is buffer]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 
 from netlab.trace.assemble import Builder
 from netlab.trace.clues import from_another_address
+from netlab.trace.cookie import Picked
 from netlab.trace.evidence import Evidence
 from netlab.trace.facts import Ask, Facts
 from netlab.trace.follow import Trail, follow
@@ -27,9 +29,10 @@ from netlab.trace.model import (
     Step,
     Trace,
 )
+from netlab.trace.reasons import TAKEN
 from netlab.trace.record import Record
 from netlab.trace.terrain import Terrain, plain
-from netlab.trace.why import explain
+from netlab.trace.why import by_name, explain
 
 ANSWERS = frozenset({"connected", "answered"})
 """Results of a sender that got what it asked for."""
@@ -110,7 +113,8 @@ class _Scene:
         elif disposition == Disposition.DELIVERED and told.trail.way != "error":
             hops = _with_last(hops, self._arrived_words(told))
         hops = self._with_made(told, hops)
-        if told.trail.way == "forward" and not told.trail.is_clone:
+        is_probe = not isinstance(self._probe, Picked)
+        if is_probe and told.trail.way == "forward" and not told.trail.is_clone:
             hops = self._with_sender(hops)
         place = Place(told.node, _where(told.last), evidence.inside, told.trail.way)
         kind = "clone" if told.trail.is_clone else told.trail.way
@@ -134,8 +138,13 @@ class _Scene:
         return Leg("forward", (hop,), disposition, None, Place(probe.sender), cause)
 
     def _ended(self, told: Told, evidence: Evidence) -> tuple[Disposition, Cause | None]:
+        is_picked = isinstance(self._probe, Picked)
+        if is_picked and evidence.freed and ip_address(evidence.destination).is_multicast:
+            return Disposition.DROPPED, by_name("kernel-drop", evidence)
         if not self._has_arrived(told):
             return explain(evidence)
+        if is_picked:
+            return _taken_in(evidence)
         at_goal = told.trail.way == "reply" and told.node == self._probe.sender
         if told.trail.way == "error" or (at_goal and not from_another_address(evidence)):
             return Disposition.DELIVERED, None
@@ -228,7 +237,7 @@ class _Scene:
         if told.last.delivered is not None:
             return told.last.delivered
         packet = told.last.packet
-        if probe.protocol == "icmp" or packet is None:
+        if packet is None or not packet.destination_port:
             return Socket("taken in by the node itself")
         port = f"{probe.protocol}/{packet.destination_port}"
         heard = packet.destination_port in self._facts(told.node).listening
@@ -275,7 +284,7 @@ class _Scene:
         return Trace(
             record.terrain.lab,
             record.terrain.file,
-            probe,
+            Probe(**vars(probe) | {"cookie": 0}) if isinstance(probe, Picked) else probe,
             "observed",
             disposition,
             legs,
@@ -285,6 +294,27 @@ class _Scene:
             tuple(gaps),
             milliseconds=record.milliseconds,
         )
+
+
+def _taken_in(evidence: Evidence) -> tuple[Disposition, Cause | None]:
+    """Of a packet that nobody waits for an answer to: only what the kernel says then is known."""
+    freed = evidence.freed
+    is_read = freed and (evidence.probe.protocol, freed.reason) == ("icmp", "NO_SOCKET")
+    if freed is None or is_read or freed.reason in TAKEN:  # echoes are read by raw sockets
+        return Disposition.DELIVERED, None
+    name = BY_REASON.get((evidence.probe.protocol, freed.reason), "")
+    cause = by_name(name, evidence) if name else None
+    if cause is None:
+        return explain(replace(evidence, arrived=False))
+    return (Disposition.REFUSED if "listener" in name else Disposition.UNREAD), cause
+
+
+BY_REASON = {
+    ("tcp", "NO_SOCKET"): "no-listener-tcp",
+    ("udp", "NO_SOCKET"): "no-listener-udp",
+    ("udp", "SOCKET_RCVBUFF"): "buffer-full",
+}
+"""Causes, by protocol and the kernel's own word."""
 
 
 def _where(last: Builder) -> str:

@@ -45,6 +45,10 @@ class Mark(NamedTuple):
     value: int
 
 
+class Picked(Probe):
+    """One of the lab's own packets, in a probe's place: what is told is all of it."""
+
+
 def fresh() -> int:
     """One that nobody else has, and whose neighbours do not wrap around."""
     return secrets.randbelow(WORD - 2) + 1
@@ -93,6 +97,8 @@ def _tunnelled(found: list[Mark]) -> Iterator[Mark]:
 
 def way_of(headers: Headers, probe: Probe) -> Way | None:
     """What a packet is to the probe; None for one that has nothing to do with it."""
+    if isinstance(probe, Picked):
+        return "forward"
     one = headers.innermost
     number = NUMBERS.get(one.packet.protocol)
     if one.is_error:

@@ -88,25 +88,25 @@ def observe(
     start = time.perf_counter()
     raise_limit()  # two open files a node
     with ExitStack() as stack:
-        stack.enter_context(_kept_time())
+        stack.enter_context(kept_time())
         sender = _sender(terrain, request, visits)
         stack.callback(sender.close)
         responder = _responder(terrain, request, visits)
         if responder is not None:
             stack.callback(responder.close)
         scene = Scene(terrain, sender.probe, visits)
-        watches, told = _watches(scene, backends)
-        stack.callback(_close, watches)
+        watches, told = open_watches(scene, backends)
+        stack.callback(close_watches, watches)
         sightings = _Watching(scene, request, sender, responder, watches, say).to_the_end()
         probe = replace(sender.probe, result=sender.result() or NO_ANSWER)
         gaps = tuple(gap for watch in watches for gap in watch.gaps())
         record = Record(terrain, probe, tuple(sightings), {}, tuple(told), gaps)
-        record = replace(record, facts=_facts(record, visits))
+        record = replace(record, facts=facts_for(record, visits))
         spent = round((time.perf_counter() - start) * 1000, 1)
     return replace(record, milliseconds=spent)
 
 
-def _kept_time() -> socket.socket:
+def kept_time() -> socket.socket:
     """The kernel begins to stamp packets a moment after the first socket wants it, so ask now."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
     sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
@@ -142,7 +142,7 @@ def _responder(terrain: Terrain, request: Request, visits: Visits) -> Responder 
         return None
 
 
-def _watches(
+def open_watches(
     scene: Scene, backends: Mapping[str, Backend]
 ) -> tuple[list[Watch], list[tuple[str, str]]]:
     """Those that can, and the obstacle of each ("" for none)."""
@@ -162,12 +162,12 @@ def _watches(
             if isinstance(watch, TellsHooks):
                 scene = replace(scene, hooked=watch.hooked)
     except BaseException:
-        _close(watches)
+        close_watches(watches)
         raise
     return watches, told
 
 
-def _close(watches: Sequence[Watch]) -> None:
+def close_watches(watches: Sequence[Watch]) -> None:
     """Side by side: each waits for the kernel, and most for the same of its grace periods."""
     with ThreadPoolExecutor(len(watches) or 1) as pool:
         for closing in [pool.submit(watch.close) for watch in watches]:
@@ -264,7 +264,7 @@ def _incomplete() -> list[str]:
         return [n.address for n in lookup.neighbours(sock) if n.state == "incomplete"]
 
 
-def _facts(record: Record, visits: Visits) -> Mapping[str, Facts]:
+def facts_for(record: Record, visits: Visits) -> Mapping[str, Facts]:
     """Asked in rounds, as long as an answer leads to another node; most often once."""
     facts: dict[str, Facts] = {}
     deep = ends(record)

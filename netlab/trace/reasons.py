@@ -20,6 +20,9 @@ class Reason:
 USUAL = frozenset({"SKB_NOT_DROPPED_YET", "SKB_CONSUMED", "TCP_OLD_DATA", "QUEUE_PURGE"})
 """What is freed without being lost."""
 
+TAKEN = USUAL | {"TCP_RESET", "TCP_FLAGS", "TCP_OLD_ACK"}
+"""What is freed by the socket that it came to."""
+
 REASONS: dict[str, Reason] = {
     "NOT_SPECIFIED": Reason("the kernel does not say why", "the function tells more"),
     # sockets

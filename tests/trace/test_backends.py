@@ -7,10 +7,10 @@ import struct
 from netlab.firewall.wire import attributes, each, nest, number, string, text, u8, u32
 from netlab.trace.backends import TIERS, catalog, tier
 from netlab.trace.backends.counters import devices, hexadecimal, paired, softnet
-from netlab.trace.backends.nft_trace import decode, encode, split, tables
+from netlab.trace.backends.nft_trace import decode, encode, of_mark, split, tables
 from netlab.trace.cookie import Mark, table_name
 
-FOUND = [Mark(17, 4, 8, 0x51442623), Mark(1, 4, 36, 0x51442623)]
+FOUND = [of_mark(m) for m in (Mark(17, 4, 8, 0x51442623), Mark(1, 4, 36, 0x51442623))]
 NAMES = {16: "lan", 17: "wan"}
 
 

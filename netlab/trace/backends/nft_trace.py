@@ -26,7 +26,10 @@ from netlab.firewall.held import OF_TRACES
 from netlab.firewall.wire import attributes, each, nest, number, string, text, u32
 from netlab.kernel.wire import dump, open_socket
 from netlab.trace.backends.base import Backend, CannotWatch, Scene
+from netlab.trace.choice import Choice
 from netlab.trace.cookie import Mark, marks, table_name
+from netlab.trace.filters.meaning import NUMBERS, WITH_PORTS
+from netlab.trace.filters.tree import And, Bytes, Expression, Is, Or, Ports, Proto
 from netlab.trace.sighting import Sighting
 
 NETLINK_NETFILTER = 12
@@ -52,6 +55,8 @@ FIRST, LAST = -2_000_000_000, 2_000_000_000
 MOST_DEVICES = 256
 """Of one chain (NFT_NETDEVICE_MAX)."""
 L4PROTO, NFTRACE, TRANSPORT = 16, 12, 2
+MOST_A_SECOND = 2000
+"""Packets that are traced of each protocol at each hook, where it is not one that is meant."""
 
 POINTS = {1: "policy", 2: "return", 3: "rule"}
 VERDICTS = {
@@ -64,6 +69,59 @@ STATES = {1: "invalid", 2: "established", 4: "related", 8: "new", 64: "untracked
 
 Internet: TypeAlias = Literal["all", "entries", "none"]
 """At which of IP's hooks chains tell that it came so far: all, where it is first met, none."""
+
+
+Condition: TypeAlias = Sequence[bytes]
+"""Expressions of a rule that go on only where the packet is meant."""
+
+
+def of_mark(mark: Mark) -> Condition:
+    return (
+        ops.meta(0, L4PROTO),
+        ops.compare(0, ops.EQ, bytes((mark.protocol,))),
+        ops.payload(0, TRANSPORT, mark.offset, 4),
+        ops.compare(0, ops.EQ, mark.value.to_bytes(4, "big")),
+    )
+
+
+def of_choice(choice: Choice) -> list[Condition]:
+    """By protocol alone: in the node that rewrites a packet, the rest is another matter.
+
+    No more than a few thousand a second: what is told takes its time.
+    """
+    rate = ops.limit(MOST_A_SECOND, 1, MOST_A_SECOND, 0, 0)
+    numbers = protocols(choice)
+    if not numbers:
+        return [(rate,)]
+    return [
+        (ops.meta(0, L4PROTO), ops.compare(0, ops.EQ, bytes((number,))), rate)
+        for number in numbers
+    ]
+
+
+def protocols(choice: Choice) -> list[int]:
+    """That a packet has to be of; none where the filter does not say."""
+    found = None if choice.expression is None else _protocols(choice.expression)
+    return sorted(found or ())
+
+
+def _protocols(expression: Expression) -> set[int] | None:
+    match expression:
+        case And(left, right):
+            first, second = _protocols(left), _protocols(right)
+            return first if second is None else second if first is None else first & second
+        case Or(left, right):
+            first, second = _protocols(left), _protocols(right)
+            return None if first is None or second is None else first | second
+        case Is(protocol) if protocol in NUMBERS:
+            return {NUMBERS[protocol]}
+        case Ports(protocol=protocol) | Bytes(protocol=protocol) if protocol in NUMBERS:
+            return {NUMBERS[protocol]}
+        case Ports():
+            return {NUMBERS[name] for name in WITH_PORTS}
+        case Proto(layer="ip" | "ip6" | "", number=number):
+            return {number}
+    return None
 
 
 # the table
@@ -83,7 +141,7 @@ class Message:
 
 def tables(
     cookie: int,
-    found: Sequence[Mark],
+    found: Sequence[Condition],
     devices: Sequence[str],
     bridged: bool,
     egress: bool,
@@ -126,16 +184,10 @@ def _chain(
     )
 
 
-def _rules(family: int, table: str, chain: str, found: Sequence[Mark]) -> Iterator[Message]:
-    for mark in found:
+def _rules(family: int, table: str, chain: str, found: Sequence[Condition]) -> Iterator[Message]:
+    for condition in found:
         expressions = nest(
-            4,
-            ops.meta(0, L4PROTO),
-            ops.compare(0, ops.EQ, bytes((mark.protocol,))),
-            ops.payload(0, TRANSPORT, mark.offset, 4),
-            ops.compare(0, ops.EQ, mark.value.to_bytes(4, "big")),
-            ops.immediate(0, b"\1"),
-            ops.meta_write(0, NFTRACE),
+            4, *condition, ops.immediate(0, b"\1"), ops.meta_write(0, NFTRACE)
         )
         body = text(1, table) + text(2, chain) + expressions
         yield Message(NEWRULE, family, body, CREATE | APPEND)
@@ -262,7 +314,9 @@ class Listening:
 
 
 def watch(scene: Scene) -> Listening:
-    found = marks(scene.probe, tunnels=scene.terrain.has_tunnels)
+    found = [of_mark(m) for m in marks(scene.probe, tunnels=scene.terrain.has_tunnels)]
+    if scene.choice is not None:
+        found = of_choice(scene.choice)
     spots = scene.terrain.spots
     bridged = {
         spot.ns
@@ -327,7 +381,7 @@ def base_chains() -> Mapping[tuple[str, str, str], str]:
 def _install(
     sock: socket.socket,
     cookie: int,
-    found: Sequence[Mark],
+    found: Sequence[Condition],
     devices: Sequence[str],
     bridged: bool,
     ip: Internet,
