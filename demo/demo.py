@@ -1,4 +1,4 @@
-"""What `make demo` shows: a lab comes up, is looked at, answers, and goes; the host is as before.
+"""What `make demo` shows: a lab comes up, answers, is traced, and goes; the host is as before.
 
 The host is looked at without netlab: its network by pyroute2, the rest by the names of files.
 """
@@ -17,6 +17,7 @@ from pyroute2 import IPRoute
 
 LAB = "two-lans"
 FILE = f"topologies/{LAB}.yaml"
+FORWARDING = "/proc/sys/net/ipv4/ip_forward"
 Host = dict[str, list[str]]
 
 
@@ -33,6 +34,15 @@ def main() -> int:
             *("netlab", "exec", LAB, "alice", "--", "python3", "demo/echo.py", "dora"),
         )
         _run("Nothing has to be done twice", "netlab", "up", FILE)
+        _run("The same packet, step by step", "netlab", "trace", LAB, "alice", "dora", "--icmp")
+        _run(
+            "Somebody switches something off in the router",
+            *("netlab", "exec", LAB, "gw", "--", "sh", "-c", f"echo 0 > {FORWARDING}"),
+        )
+        _run(
+            "Where does it end now, and why?",
+            *("netlab", "trace", LAB, "alice", "dora", "--icmp", "--expect", "not-forwarded"),
+        )
     finally:
         _run("And away with it", "netlab", "down", LAB)
     return _compare(before, host())
