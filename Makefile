@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check docs bench need-root clean
+.PHONY: demo test test-reduced check docs bench need-root clean
 
 need-root:
 	@[ "$$(id -u)" = 0 ] || { echo "netlab makes network namespaces, which needs root: run 'sudo make $(MAKECMDGOALS)'"; exit 3; }
@@ -39,6 +39,11 @@ check: need-root $(VENV)/.ready
 
 test: need-root $(VENV)/.ready .stamp-judges check
 	$(BIN)/python -m pytest -q -n 2 tests
+
+# a part of the tests, as in a container that has what docs/ci.md names and no more
+REDUCED := bare smoke nat tests plugin processes life_hands life_state life_gc
+test-reduced: need-root $(VENV)/.ready .stamp-judges
+	sh tests/reduced.sh $(BIN)/python -m pytest -q -n 2 -p no:cacheprovider $(REDUCED:%=tests/live/test_%.py)
 
 clean:
 	rm -rf $(VENV) .stamp-* build dist

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from tests.live.world import NETLAB, ROOT, ip, tool
+from tests.live.world import NETLAB, ROOT, ip, names, tool
 
 VOLATILE = {
     "ifindex", "link_index", "link_netnsid", "stats", "stats64", "gc_timer", "hello_timer",
@@ -21,7 +21,7 @@ VOLATILE = {
 
 
 def namespaces(lab: str) -> list[str]:
-    return sorted(n for n in os.listdir("/run/netns") if n.startswith(f"{lab}."))
+    return names("/run/netns", f"{lab}.")
 
 
 def seen(lab: str) -> list[str]:

@@ -85,8 +85,8 @@ def snapshot(prefix: str) -> dict[str, object]:
         "rules": tool("ip", "rule") + tool("ip", "-6", "rule"),
         "nftables": tool("nft", "list", "ruleset"),
         "sysctls": [Path("/proc/sys/net", name).read_text() for name in HOST_SYSCTLS],
-        "namespaces": _names("/run/netns", prefix),
-        "state": _names("/run/netlab", prefix),
+        "namespaces": names("/run/netns", prefix),
+        "state": names("/run/netlab", prefix),
         "mounts": [m for m in Path("/proc/mounts").read_text().splitlines() if f"/{prefix}" in m],
         "cgroups": _cgroups(prefix),
         "processes": _processes(prefix),
@@ -99,7 +99,7 @@ HOST_SYSCTLS = (
 )  # fmt: skip
 
 
-def _names(directory: str, prefix: str) -> list[str]:
+def names(directory: str, prefix: str) -> list[str]:
     try:
         return sorted(name for name in os.listdir(directory) if name.startswith(prefix))
     except FileNotFoundError:
