@@ -43,6 +43,7 @@ def trace(lab_or_file: str, words: Words, options: Options) -> int:
     """The exit code."""
     from netlab.cli.places import located
     from netlab.kernel.visits import visiting
+    from netlab.trace import taught
     from netlab.trace.compare import beside
     from netlab.trace.conclude import conclude
     from netlab.trace.journey import Request, observe
@@ -54,7 +55,8 @@ def trace(lab_or_file: str, words: Words, options: Options) -> int:
     backends = chosen(options.backends, frames=bool(options.pcap))
     terrain, identities, gaps = lab_of(lab_or_file)
     probe = probe_of(words, terrain)
-    request = Request(probe, options.respond, options.patience)
+    teaches = options.detail == "teach" and not options.json
+    request = Request(probe, options.respond, options.patience, in_depth=teaches)
     with visiting(identities) as visits:
         foretold = _foretold(terrain, probe, visits)
         record = observe(terrain, request, visits, backends, _say)
@@ -64,7 +66,8 @@ def trace(lab_or_file: str, words: Words, options: Options) -> int:
         found = replace(found, foretold=beside(found, *foretold))
     if options.pcap:
         _write(options.pcap, record, found)
-    renderer(options.json).traced(found, options.detail, record.sightings)
+    measured = taught.of(record, found) if teaches else None
+    renderer(options.json).traced(found, options.detail, record.sightings, measured)
     if options.expect and not meets(found, options.expect):
         print(f"expected {options.expect}, it was {found.disposition}", file=sys.stderr)  # noqa: T201
         return 1

@@ -31,6 +31,8 @@ NUD = {
     64: "noarp", 128: "permanent",
 }  # fmt: skip
 AF_BRIDGE = 7
+XDP = {1: "native", 2: "generic", 3: "offloaded", 4: "several"}
+"""``XDP_ATTACHED_…`` (linux/if_link.h)."""
 NTF_SELF, NTF_MASTER = 2, 4
 ADDRESS_FLAGS = ((0x08, "dadfailed"), (0x40, "tentative"))
 ROUTE_TYPES = (
@@ -57,6 +59,8 @@ class Link(NamedTuple):
     isolated: bool
     hairpin: bool
     remote: str
+    xdp: str = ""
+    """``native``, ``generic``, ``offloaded``, ``several``; "" without a program."""
 
 
 def links(sock: socket.socket) -> list[Link]:
@@ -85,6 +89,7 @@ def _link(message: bytes) -> Link:
         any(port.get(33, b"")),
         any(port.get(4, b"")),
         remote,
+        XDP.get(_native(attributes(said.get(43, b"")).get(2, b"")), ""),
     )
 
 
@@ -287,23 +292,43 @@ def policy_rules(sock: socket.socket, version: int) -> list[PolicyRule]:
 
 
 NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY = 4, 20
+DIAG_BYTES = 72
+"""Of ``struct inet_diag_msg``; attributes follow."""
 DIAG_REQUEST = struct.Struct("=BBBxI48x")
 WAITING = {"tcp": (6, 10), "udp": (17, 7)}
 """By protocol: its number, and the state of a socket that waits for anybody (tcp_states.h)."""
 
 
-def listening(protocol: str) -> frozenset[int]:
-    """The ports that programs of the namespace wait on (sock_diag(7)). Raises OSError."""
+DIAG_ONLY_IPV6 = 11
+"""``INET_DIAG_SKV6ONLY`` (linux/inet_diag.h)."""
+
+
+class Waiting(NamedTuple):
+    """A socket that waits for anybody."""
+
+    address: str
+    port: int
+    device: int
+    """The number of the only one it listens to; 0 for all."""
+    only_ipv6: bool
+
+
+def waiting(protocol: str) -> list[Waiting]:
+    """Where programs of the namespace wait (sock_diag(7)). Raises OSError."""
     number, state = WAITING[protocol]
-    ports = set()
+    found = []
     with open_socket(NETLINK_SOCK_DIAG) as sock:
-        for family in (socket.AF_INET, socket.AF_INET6):
+        for family, size in ((socket.AF_INET, 4), (socket.AF_INET6, 16)):
             asked = DIAG_REQUEST.pack(family, number, 0, 1 << state)
             for message in dump(sock, SOCK_DIAG_BY_FAMILY, asked):
                 local, remote = struct.unpack_from(">HH", message, HEADER + 4)
-                if not remote:
-                    ports.add(local)
-    return frozenset(ports)
+                if remote:
+                    continue
+                said = attributes(message[HEADER + DIAG_BYTES :])
+                address = socket.inet_ntop(family, message[HEADER + 8 : HEADER + 8 + size])
+                (device,) = struct.unpack_from("=I", message, HEADER + 40)
+                found.append(Waiting(address, local, device, said.get(DIAG_ONLY_IPV6) == b"\1"))
+    return found
 
 
 def _ask(sock: socket.socket, kind: int, body: bytes) -> bytes:

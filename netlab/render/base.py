@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from netlab.trace.model import Trace
     from netlab.trace.packets import Seen
     from netlab.trace.sighting import Sighting
+    from netlab.trace.taught import Taught
 
 
 @dataclass(frozen=True)
@@ -124,8 +125,15 @@ class Renderer(Protocol):
     def kinds(self, kinds: Sequence[KindText]) -> None:
         """All, in a table; those of one name, whole."""
 
-    def traced(self, trace: Trace, detail: Detail, events: Sequence[Sighting]) -> None:
-        """``events``: all that was seen, for whoever wants to know everything."""
+    def traced(
+        self,
+        trace: Trace,
+        detail: Detail,
+        events: Sequence[Sighting],
+        taught: Taught | None = None,
+    ) -> None:
+        """``events``: all that was seen, for whoever wants to know everything; ``taught``: what was
+        measured at its steps, for whoever wants to learn."""
 
     def live_begun(
         self, lab: str, text: str, first: int, dropped: bool, lacks: Sequence[str]

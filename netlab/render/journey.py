@@ -9,13 +9,16 @@ from __future__ import annotations
 import os
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from netlab.render.words import count
 from netlab.trace import model as m
 from netlab.trace import moments
 from netlab.trace.headers import parse
 from netlab.trace.sighting import Sighting
+
+if TYPE_CHECKING:
+    from netlab.trace.taught import Taught
 
 Detail: TypeAlias = Literal["brief", "usual", "all", "teach"]
 """``teach``: the usual, with a lesson after each step."""
@@ -32,17 +35,19 @@ MANY_RULES = 12
 SHOWN_RULES = 4
 
 
-def lines(trace: m.Trace, detail: Detail) -> Iterator[Line]:
+def lines(trace: m.Trace, detail: Detail, taught: Taught | None = None) -> Iterator[Line]:
+    """``taught``: what was measured at its steps."""
     yield _probe(trace), ""
     if trace.source == "observed":
         yield _watchers(trace), "dim"
     yield from _headline(trace)
+    said: set[str] = set()
     if detail == "brief":
         yield from _brief(trace)
     else:
-        for leg in trace.legs:
+        for number, leg in enumerate(trace.legs):
             if leg.kind != "clone" or detail == "all":
-                yield from _leg(leg, detail)
+                yield from _leg(leg, detail, _measured(taught, number), said)
         clones = [leg for leg in trace.legs if leg.kind == "clone"]
         if clones and detail != "all":
             ends = ", ".join(dict.fromkeys(leg.hops[-1].node for leg in clones))
@@ -52,6 +57,14 @@ def lines(trace: m.Trace, detail: Detail) -> Iterator[Line]:
         yield from _foretold(trace.foretold)
     for gap in trace.gaps:
         yield f"not seen: {gap}", "yellow"
+    for lacking in taught.lacking if taught else ():
+        yield f"not measured: {lacking}", "yellow"
+
+
+def _measured(taught: Taught | None, leg: int) -> Mapping[tuple[int, int], str]:
+    """By hop and step."""
+    said = taught.measured.items() if taught else ()
+    return {(hop, step): text for (of, hop, step), text in said if of == leg}
 
 
 def _foretold(foretold: m.Foretold) -> Iterator[Line]:
@@ -125,7 +138,10 @@ def _brief(trace: m.Trace) -> Iterator[Line]:
             yield f"{ARROWS[leg.kind]} {hop.node:<12} {way}{end}", ""
 
 
-def _leg(leg: m.Leg, detail: Detail) -> Iterator[Line]:
+def _leg(
+    leg: m.Leg, detail: Detail, measured: Mapping[tuple[int, int], str], said: set[str]
+) -> Iterator[Line]:
+    """``said``: lessons that were given already."""
     name = {"reply": "answer", "error": "error", "clone": "copy"}.get(leg.kind, leg.kind)
     yield "", ""
     yield f"{ARROWS[leg.kind]} {name}" + (f"  {_packet(leg.packet)}" if leg.packet else ""), "bold"
@@ -140,7 +156,8 @@ def _leg(leg: m.Leg, detail: Detail) -> Iterator[Line]:
         role = f"  {hop.role}" if hop.role else ""
         yield f"{'└' if last else '├'}─ {hop.node}{role}", "bold"
         bar = "  " if last else "│ "
-        for text, style in _steps(hop, detail):
+        here = {step: text for (of, step), text in measured.items() if of == place}
+        for text, style in _steps(hop, detail, here, said):
             yield f"{bar}   {text}", style
 
 
@@ -151,9 +168,11 @@ def _circling(hops: Sequence[m.Hop]) -> range:
     return range(second, len(nodes) - 1)
 
 
-def _steps(hop: m.Hop, detail: Detail) -> Iterator[Line]:
+def _steps(
+    hop: m.Hop, detail: Detail, measured: Mapping[int, str], said: set[str]
+) -> Iterator[Line]:
     quiet: list[str] = []
-    for step in hop.steps:
+    for place, step in enumerate(hop.steps):
         if detail == "usual" and isinstance(step, m.Hook) and not step.chains:
             quiet.append(step.hook)
             continue
@@ -162,16 +181,23 @@ def _steps(hop: m.Hop, detail: Detail) -> Iterator[Line]:
             quiet = []
         yield from _STEPS[step.kind](step, detail)
         if detail == "teach":
-            yield from _taught(step, hop)
+            yield from _taught(step, hop, measured.get(place, ""), said)
     if quiet:
         yield _quiet(quiet)
 
 
-def _taught(step: m.Step, hop: m.Hop) -> Iterator[Line]:
+def _taught(step: m.Step, hop: m.Hop, measured: str, said: set[str]) -> Iterator[Line]:
+    """What the kernel does at such a step, once; then what it did at this one."""
     from netlab.trace.teach import lesson
 
-    for text in textwrap.wrap(lesson(step, hop), LESSON):
-        yield f"{'':{WIDTH}} {text}", "dim"
+    text = lesson(step, hop)
+    without_device = text.replace(f"{getattr(step, 'device', '')} ", "")
+    if without_device not in said:
+        said.add(without_device)
+        for line in textwrap.wrap(text, LESSON):
+            yield f"{'':{WIDTH}} {line}", "dim"
+    for text in textwrap.wrap(f"Here: {measured}" if measured else "", LESSON):
+        yield f"{'':{WIDTH}} {text}", ""
 
 
 def _quiet(hooks: Sequence[str]) -> Line:

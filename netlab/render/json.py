@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from netlab.trace.model import Trace
     from netlab.trace.packets import Seen
     from netlab.trace.sighting import Sighting
+    from netlab.trace.taught import Taught
 
 
 WORDS = ("pass", "fail", "inconclusive")
@@ -141,7 +142,13 @@ class JsonRenderer:
     def kinds(self, kinds: Sequence[KindText]) -> None:
         self._put([asdict(kind) for kind in kinds])
 
-    def traced(self, trace: Trace, detail: Detail, events: Sequence[Sighting]) -> None:
+    def traced(
+        self,
+        trace: Trace,
+        detail: Detail,
+        events: Sequence[Sighting],
+        taught: Taught | None = None,
+    ) -> None:
         from netlab.trace.model import as_json
 
         self._put(as_json(trace))

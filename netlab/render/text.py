@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from netlab.trace.model import Trace
     from netlab.trace.packets import Seen
     from netlab.trace.sighting import Sighting
+    from netlab.trace.taught import Taught
 
 MOST_NODES = 40
 """A summary shows so many; `show` shows all."""
@@ -253,10 +254,16 @@ class TextRenderer:
         rows = [(k.sort, k.name, k.about.partition("\n")[0]) for k in kinds]
         self._table(("sort", "kind", "what it is"), rows)
 
-    def traced(self, trace: Trace, detail: Detail, events: Sequence[Sighting]) -> None:
+    def traced(
+        self,
+        trace: Trace,
+        detail: Detail,
+        events: Sequence[Sighting],
+        taught: Taught | None = None,
+    ) -> None:
         from netlab.render import journey
 
-        for text, style in journey.lines(trace, detail):
+        for text, style in journey.lines(trace, detail, taught):
             self._aligned(text, style)
         if detail == "all":
             for text, style in journey.events(events):

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from netlab.kernel.lookup import NUD, ROUTE_TYPES, TABLES
+from netlab.trace import anatomy
 from netlab.trace.bpf.events import Head
 from netlab.trace.bpf_gate import BY_BUFFER, BY_FRAGMENT, BY_PROGRAM
 from netlab.trace.headers import NAMES, parse
@@ -85,6 +86,8 @@ class Telling:
     """In whose queue one is, by the sockets' addresses."""
     _readers: dict[int, Buffer] = field(default_factory=dict)
     """What programs have read, by their process ids."""
+    _memories: dict[int, int] = field(default_factory=dict)
+    """Numbers of the pieces of memory that buffers have their bytes in, by where they begin."""
     _count: int = 0
 
     def sighting(self, point: str, head: Head, fields: Fields) -> Sighting | None:
@@ -110,6 +113,7 @@ class Telling:
         node = node or buffer.node
         buffer.node, buffer.device, buffer.point = node, _text(fields, "device"), point
         buffer.hidden = head.more in (BY_BUFFER, BY_PROGRAM) and _is_ip(data)
+        inside = self._anatomy(point, head, fields)
         if point == "read":
             self._readers[head.pid] = buffer
         if point in ("freed", "used"):
@@ -130,7 +134,18 @@ class Telling:
             source_buffer=buffer.source,
             known=KNOWN.get(head.more, ""),
             cpu=head.cpu,
+            anatomy=inside,
         )
+
+    def _anatomy(self, point: str, head: Head, fields: Fields) -> anatomy.Anatomy | None:
+        lies = _number(fields, "bytes")
+        memory = self._memories.setdefault(lies, len(self._memories) + 1) if lies else 0
+        running = "netlab itself" if head.pid == self.own else _text(fields, "running")
+        found = anatomy.of(fields, memory, running, head.pid)
+        if point in ("freed", "used") and found is not None and found.shares < 2:
+            # it is given out again; the number is not
+            self._memories[-len(self._memories)] = self._memories.pop(lies, 0)
+        return found
 
     def _mine(self, address: int, fields: Fields, node: str) -> Buffer:
         """The packet is in it for certain. What shares its bytes in the same node is a copy."""
@@ -218,6 +233,7 @@ class Telling:
             time=head.time + self.offset,
             buffer=buffer.number if buffer else 0,
             cpu=head.cpu,
+            anatomy=self._anatomy("", head, fields),
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from netlab.kernel.opened import Socket
 from netlab.trace.model import Route, Rule
 
 
@@ -28,6 +29,8 @@ class LinkFact:
     hairpin: bool = False
     remote: str = ""
     """Of a tunnel: the other end."""
+    xdp: str = ""
+    """How a program of XDP is attached: ``native``, ``generic``, ``offloaded``; "" for none."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,18 @@ class FdbFact:
     local: bool = False
     remote: str = ""
     """The tunnel's other end that has it."""
+
+
+@dataclass(frozen=True)
+class WaitingFact:
+    """A socket that waits for anybody: TCP's that listen, and UDP's that are not connected."""
+
+    address: str
+    """``0.0.0.0`` and ``::`` for all."""
+    port: int
+    device: str = ""
+    """The only one that it listens to (SO_BINDTODEVICE); "" for all."""
+    only_ipv6: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,11 +139,15 @@ class Facts:
     routes: tuple[tuple[Ask, Route], ...] = ()
     listening: frozenset[int] = frozenset()
     """The ports of the probe's protocol that programs wait on; only of who may answer."""
+    waiting: tuple[WaitingFact, ...] = ()
+    """Who waits on them."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """By how much counters grew while the probe was on its way: ``TcpExt.IPReversePathFilter``."""
 
     connections: tuple[ConnectionFact, ...] = ()
     """Those that the probe belongs to."""
+    sockets: tuple[Socket, ...] = ()
+    """Only of the two ends, and only where they are to be taught."""
 
     def route(self, ask: Ask) -> Route | None:
         return next((route for asked, route in self.routes if asked == ask), None)

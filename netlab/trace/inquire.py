@@ -23,6 +23,7 @@ from netlab.trace.facts import (
     FdbFact,
     LinkFact,
     NeighbourFact,
+    WaitingFact,
 )
 from netlab.trace.model import Route, Rule
 
@@ -30,6 +31,7 @@ SYSCTLS = (
     "net.ipv4.ip_forward", "net.ipv4.conf.all.rp_filter", "net.ipv6.conf.all.forwarding",
     "net.ipv4.icmp_ratelimit", "net.ipv4.icmp_ratemask", "net.ipv6.icmp.ratelimit",
     "net.ipv4.conf.all.accept_local", "net.ipv4.icmp_echo_ignore_all",
+    "net.ipv4.ipfrag_high_thresh", "net.ipv6.ip6frag_high_thresh",
 )  # fmt: skip
 USUAL = frozenset({"main", "local", "default"})
 NULL = frozenset({"blackhole", "unreachable", "prohibit", "throw"})
@@ -66,25 +68,34 @@ def facts_of(
             routes=tuple((ask, _route(sock, ask, names, numbers)) for ask in asks),
         )  # fmt: skip
     if protocol:
+        waiting = _waiting(protocol, names)
         found = replace(
-            found, sysctls=_sysctls(found.links), listening=_listening(protocol)
+            found,
+            sysctls=_sysctls(found.links),
+            listening=frozenset(one.port for one in waiting),
+            waiting=waiting,
         )
     return replace(found, chains=_chains(spec)) if with_chains else found
 
 
-def _listening(protocol: str) -> frozenset[int]:
+def _waiting(protocol: str, names: Mapping[int, str]) -> tuple[WaitingFact, ...]:
     if protocol not in lookup.WAITING:
-        return frozenset()
+        return ()
     try:
-        return lookup.listening(protocol)
+        found = lookup.waiting(protocol)
     except OSError:  # a kernel without CONFIG_INET_DIAG
-        return frozenset()
+        return ()
+    return tuple(
+        WaitingFact(one.address, one.port, names.get(one.device, ""), one.only_ipv6)
+        for one in found
+    )
 
 
 def _link(link: lookup.Link, names: Mapping[int, str]) -> LinkFact:
     return LinkFact(
         link.name, link.kind, link.up, link.carrier, link.mtu, link.mac,
         names.get(link.master, ""), link.state, link.isolated, link.hairpin, link.remote,
+        link.xdp,
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from functools import partial
 
 from netlab.errors import KernelRefused, MachineLacks
 from netlab.firewall.held import OF_TRACES
-from netlab.kernel import lookup
+from netlab.kernel import lookup, sockets
 from netlab.kernel.limits import raise_limit
 from netlab.kernel.visits import Visits
 from netlab.kernel.wire import open_socket
@@ -65,6 +65,8 @@ class Request:
     patience: float = PATIENCE
     by_hand: bool = False
     """A SYN written by hand instead of connect()."""
+    in_depth: bool = False
+    """Also how buffers lie in memory, who runs, and what sockets measure."""
 
 
 def trace(
@@ -94,7 +96,7 @@ def observe(
         responder = _responder(terrain, request, visits)
         if responder is not None:
             stack.callback(responder.close)
-        scene = Scene(terrain, sender.probe, visits)
+        scene = Scene(terrain, sender.probe, visits, in_depth=request.in_depth)
         watches, told = open_watches(scene, backends)
         stack.callback(close_watches, watches)
         sightings = _Watching(scene, request, sender, responder, watches, say).to_the_end()
@@ -102,6 +104,8 @@ def observe(
         gaps = tuple(gap for watch in watches for gap in watch.gaps())
         record = Record(terrain, probe, tuple(sightings), {}, tuple(told), gaps)
         record = replace(record, facts=facts_for(record, visits))
+        if request.in_depth:
+            record = replace(record, facts=_with_sockets(record, visits))
         spent = round((time.perf_counter() - start) * 1000, 1)
     return replace(record, milliseconds=spent)
 
@@ -278,6 +282,23 @@ def facts_for(record: Record, visits: Visits) -> Mapping[str, Facts]:
             break
         facts |= _asked(record, wanted, deep, visits)
     return facts
+
+
+def _with_sockets(record: Record, visits: Visits) -> Mapping[str, Facts]:
+    """Those of the two ends, while the probe's own are still open."""
+    spots = record.terrain.spots
+    ends = [n for n in (record.probe.sender, record.probe.target) if n in spots]
+    try:
+        held = visits.each({spots[node].ns: sockets.held for node in ends})
+    except OSError:  # a kernel without CONFIG_INET_DIAG
+        return record.facts
+    return {
+        **record.facts,
+        **{
+            node: replace(record.facts.get(node, Facts(node)), sockets=tuple(held[spots[node].ns]))
+            for node in ends
+        },
+    }
 
 
 def _answers(facts: Facts | None, asks: Sequence[Ask]) -> bool:

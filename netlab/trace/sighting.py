@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from netlab.trace.anatomy import Anatomy
+
 
 @dataclass(frozen=True)
 class Sighting:
@@ -75,6 +77,8 @@ class Sighting:
     """An errno, as the kernel has it: not below 0."""
     pid: int = 0
     program: str = ""
+    anatomy: Anatomy | None = None
+    """Of the buffer, and who ran; only where that is to be taught."""
 
 
 def as_json(sighting: Sighting) -> dict[str, Any]:
@@ -88,4 +92,6 @@ def from_json(data: dict[str, Any]) -> Sighting:
     told: dict[str, Any] = {
         k: bytes.fromhex(v) if k in of_bytes else v for k, v in data.items()
     }
+    if "anatomy" in told:
+        told["anatomy"] = Anatomy(**told["anatomy"])
     return Sighting(**told)

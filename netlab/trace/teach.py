@@ -46,9 +46,8 @@ def _rx(step: m.Rx, hop: m.Hop) -> Iterator[str]:
         yield "without a word; only bridges and packet sockets look at it. (eth_type_trans, ip_rcv)"
         return
     yield f"{step.device} hands the frame to this CPU's queue, and a softirq (NET_RX) takes it from"
-    yield "there: XDP and packet sockets see it first, then the netdev ingress hook, then the"
-    yield "bridge"
-    yield "if the device is a port of one, else its protocol. (__netif_receive_skb_core)"
+    yield "there: generic XDP and packet sockets see it first, then the ingress hook, then the"
+    yield "bridge if the device is a port of one, else its protocol. (__netif_receive_skb_core)"
 
 
 def _tx(step: m.Tx, hop: m.Hop) -> Iterator[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, TypeAlias
 
+from netlab.trace import anatomy
 from netlab.trace.bpf.events import GATE, Event, Field
 
 Known: TypeAlias = Literal["network", "data", "hook", "context", "socket", "waiting", "reader"]
@@ -346,3 +347,13 @@ POINTS: dict[str, Point] = {
     ),
 }  # fmt: skip
 """By what they are called in a sighting."""
+
+
+def in_depth(point: Point, *more: Field) -> Point:
+    """The same, with what is taught: how the buffer lies in memory, who ran, and ``more``."""
+    event = point.event
+    if event.subject not in ("", "sk_buff *"):
+        return point
+    of_buffer = anatomy.OF_BUFFER if event.subject else ()
+    fields = (*event.fields, *of_buffer, *anatomy.OF_CPU, *more)
+    return point._replace(event=event._replace(fields=fields))

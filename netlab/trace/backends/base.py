@@ -26,6 +26,8 @@ class Scene:
     visits: Visits
     choice: Choice | None = None
     """Which of the lab's own packets are meant, where the probe only stands for them."""
+    in_depth: bool = False
+    """Whether it is to be taught how buffers lie in memory, and in which context who runs."""
     hooked: frozenset[str] = frozenset()
     """Nodes of which somebody tells already when a packet is at which hook, and at which device."""
 

@@ -20,19 +20,20 @@ from typing import NamedTuple
 from netlab.trace.backends.base import Backend, CannotWatch, Scene
 from netlab.trace.bpf.btf import NoSuchType
 from netlab.trace.bpf.calls import BpfRefused
-from netlab.trace.bpf.events import SYMBOL, Field
+from netlab.trace.bpf.events import PROGRAM, SYMBOL, Field, Gate
 from netlab.trace.bpf.session import Session
 from netlab.trace.bpf.types import Types
 from netlab.trace.bpf_choice import Chosen, Following
 from netlab.trace.bpf_choice import points as chosen_points
 from netlab.trace.bpf_gate import OUTPUT, Gates, Ports
+from netlab.trace.bpf_softirq import FIELD, Softirqs
 from netlab.trace.bpf_told import HOOKS, Telling, ordered
 from netlab.trace.cookie import Mark, marks
 from netlab.trace.headers import UDP
 from netlab.trace.model import Probe
 from netlab.trace.sighting import Sighting
 from netlab.trace.terrain import Terrain
-from netlab.trace.tracepoints import POINTS, Point
+from netlab.trace.tracepoints import POINTS, Point, in_depth
 
 ROOM = 1 << 20
 """Bytes; some 2,500 events."""
@@ -122,9 +123,12 @@ def _watching(scene: Scene, session: Session, types: Types) -> Watching:
     points: dict[int, tuple[str, str]] = {}
     hooks: dict[str, int] = {}
     lacks: dict[str, str] = {}
+    depth = _Depth(session) if scene.in_depth else None
+    if depth is not None:
+        wanted = {name: depth.point(point) for name, point in wanted.items()}
     for name, point in wanted.items():
         for stage in STAGES if name == "hook" else ("",):
-            number = _load(session, gates, name, point, lacks)
+            number = _load(session, gates, name, point, lacks, depth)
             if number is None:
                 break
             points[number] = name, stage
@@ -141,7 +145,12 @@ def _watching(scene: Scene, session: Session, types: Types) -> Watching:
 
 
 def _load(
-    session: Session, gates: Gates, name: str, point: Point, lacks: dict[str, str]
+    session: Session,
+    gates: Gates,
+    name: str,
+    point: Point,
+    lacks: dict[str, str],
+    depth: _Depth | None = None,
 ) -> int | None:
     """Its number, attached where it has a tracepoint; what this kernel lacks is noted.
 
@@ -149,27 +158,52 @@ def _load(
     seen.
     """
     problem: BpfRefused | NoSuchType
-    event = point.event
-    for tried in (event, event._replace(fields=_without_symbols(event.fields))):
+    for fields in _ever_fewer(point.event.fields):
+        tried = point.event._replace(fields=fields)
         try:
-            number = session.load(tried, gates.of(point), answer=int(name == "hook"))
+            gate = depth.gate(gates.of(point)) if depth else gates.of(point)
+            number = session.load(tried, gate, answer=int(name == "hook"))
             if number is None:
                 problem = NoSuchType(session.missing[-1])
                 break
             if name != "hook":
                 session.attach(number)
+            left = [f.name for f in point.event.fields if f not in fields]
+            if left:
+                session.missing.append(f"{tried.name or name} cannot tell: {', '.join(left)}")
             return number
         except BpfRefused as refusal:
             problem = refusal
+            if refusal.errno in FORBIDDEN:
+                break
     if name in FRAMES or getattr(problem, "errno", 0) in FORBIDDEN:
         raise problem
     lacks[point.about] = getattr(problem, "strerror", None) or str(problem)
     return None
 
 
-def _without_symbols(fields: Sequence[Field]) -> tuple[Field, ...]:
-    """Writing them takes a helper of Linux 5.13."""
-    return tuple(field for field in fields if not field.source.startswith(SYMBOL))
+def _ever_fewer(fields: tuple[Field, ...]) -> Iterator[tuple[Field, ...]]:
+    """Without what takes helpers that older kernels lack: symbols before Linux 5.13, and at hooks
+    what is called for a tracepoint's sake."""
+    yield fields
+    for kind in ((SYMBOL,), (SYMBOL, PROGRAM)):
+        fewer = tuple(field for field in fields if not field.source.startswith(kind))
+        if fewer != fields:
+            yield fewer
+
+
+class _Depth:
+    """What is asked for besides, where a trace is to teach."""
+
+    def __init__(self, session: Session) -> None:
+        """Raises BpfRefused."""
+        self._softirqs = Softirqs(session)
+
+    def point(self, point: Point) -> Point:
+        return in_depth(point, *((FIELD,) if self._softirqs.is_noted else ()))
+
+    def gate(self, gate: Gate) -> Gate:
+        return self._softirqs.told(gate) if self._softirqs.is_noted else gate
 
 
 def points_for(probe: Probe, terrain: Terrain) -> dict[str, Point]:

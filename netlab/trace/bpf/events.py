@@ -9,9 +9,9 @@ A field is an argument, found by its type (``int#1`` is the second ``int``), or 
 argument that points to the first struct of its path (``tcp_sock.snd_cwnd of sock *``: of one that
 points to what that struct begins with); ``symbol void *`` is what the kernel calls the place that
 the argument points to, ``bytes u8 *`` what lies there; ``program`` is the name of the program that
-the CPU runs. So arguments may
-come and go with kernels; what a kernel does not have is left out, and named. Each record begins
-with a header, see ``Head``.
+the CPU runs. What has no pointer to it is found from where two members point together:
+``sk_buff.head + sk_buff.end: skb_shared_info.gso_size``. So arguments may come and go with kernels;
+what a kernel does not have is left out, and named. Each record begins with a header, see ``Head``.
 """
 
 from __future__ import annotations
@@ -139,6 +139,8 @@ class _Known(NamedTuple):
     size: int
     at: int
     """In the record."""
+    together: tuple[Way, Way] | None = None
+    """The two members that point to where ``way`` begins."""
 
     @property
     def is_symbol(self) -> bool:
@@ -196,6 +198,8 @@ def _find(field: Field, arguments: Sequence[str], event: Event, types: Asked, at
         return _Known(field, -1, None, field.size, at)
     if field.source == PROGRAM:
         return _Known(field, -1, None, PROGRAM_BYTES, at)
+    if " + " in field.source:
+        return _find_together(field, arguments, event, types, at)
     if field.source.startswith("@"):
         path = field.source.partition(" ")[2]
         way = types.way(path, event.name) if path else Way((0,), field.size)
@@ -215,6 +219,20 @@ def _find(field: Field, arguments: Sequence[str], event: Event, types: Asked, at
         return _Known(field, places[int(count or 0)], Way((0,), field.size), field.size, at)
     size = SYMBOL_BYTES if field.source.startswith(SYMBOL) else field.size or _width(kind)
     return _Known(field, places[int(count or 0)], None, size, at)
+
+
+def _find_together(
+    field: Field, arguments: Sequence[str], event: Event, types: Asked, at: int
+) -> _Known:
+    base, _, path = field.source.partition(": ")
+    first, _, second = base.partition(" + ")
+    pointer = f"{first.partition('.')[0]} *"
+    if pointer not in arguments:
+        raise NoSuchType(f"{event.name} has no {pointer}")
+    way = types.way(path, event.name)
+    together = types.way(first, event.name), types.way(second, event.name)
+    size = field.size or way.size
+    return _Known(field, arguments.index(pointer), way, size, at, together)
 
 
 def _width(kind: str) -> int:
@@ -304,18 +322,31 @@ def _tell(code: Code, found: _Known, maps: Maps) -> None:
             code.load(8, R1, FP, found.left)
         else:
             code.load(8, R1, R6, 8 * found.argument)
-        sizes: dict[int, Size] = {1: 1, 2: 2, 4: 4, 8: 8}
-        code.store(sizes[found.size], R9, found.at, R1)
+        code.store(_SIZES[found.size], R9, found.at, R1)
         return
     if found.argument < 0:
         code.load(8, R8, FP, found.left)
     else:
         code.load(8, R8, R6, 8 * found.argument)
+    if found.together:
+        _point_together(code, *found.together)
     *pointers, last = found.way.offsets
     for offset in pointers:
         read(code, FP, _SCRATCH, 8, R8, offset)
         code.load(8, R8, FP, _SCRATCH)
     read(code, R9, found.at, found.size, R8, last)
+
+
+_SIZES: dict[int, Size] = {1: 1, 2: 2, 4: 4, 8: 8}
+
+
+def _point_together(code: Code, first: Way, second: Way) -> None:
+    """R8 is what two members of it are, one added to the other."""
+    read(code, FP, _SCRATCH, first.size, R8, first.offsets[0])
+    read(code, FP, _INDEX, second.size, R8, second.offsets[0])
+    code.load(_SIZES[first.size], R8, FP, _SCRATCH)
+    code.load(_SIZES[second.size], R1, FP, _INDEX)
+    code.add(R8, R1)
 
 
 def read(code: Code, to: Register, at: int, size: int, base: Register, offset: int) -> None:
