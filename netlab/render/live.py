@@ -14,9 +14,11 @@ from netlab.trace.model import Cause, Disposition, Leg, Nat, Packet
 if TYPE_CHECKING:
     from netlab.trace.live import Sums, Told
 
+KEPT = "\u00a0"
+"""A blank where no line ends."""
 FEW = 10
 """So many sorts of ends are told of at the end."""
-WIDEST = 44
+WIDEST = 38
 """Columns of what stands below each other."""
 MANY_NODES, SHOWN_NODES = 12, 5
 ECHOES = {
@@ -39,19 +41,20 @@ class Lines:
         self._flow = self._path = 0
 
     def line(self, told: Told, columns: int) -> Iterator[tuple[str, str, str]]:
-        """How far in, the text and its style: one, and where there is no room two, since how it
-        ended stands below then."""
+        """What is before, the text and its style: one, and where there is no room two, since why
+        it ended stands below then."""
         flow, path = flow_words(told), path_words(told)
         self._flow = max(self._flow, min(len(flow), WIDEST))
         self._path = max(self._path, min(len(path), WIDEST))
-        begun = f"{clock(told.time)}  "
+        sign, end, style = end_words(told)
+        begun = f"{clock(told.time)}  {sign} "
         way = f"{flow:<{self._flow}}  {path:<{self._path}}"
-        end, style = end_words(told)
         if len(begun) + len(way) + 2 + len(end) <= columns:
-            yield begun, f"{way}  {end}", style
+            yield begun, f"{way}  {end}".rstrip(), style
             return
         yield begun, way.rstrip(), style
-        yield " " * len(begun), end, style
+        if not told.has_arrived:
+            yield " " * len(begun), end, style
 
 
 def clock(moment: float) -> str:
@@ -90,7 +93,7 @@ def path_words(told: Told) -> str:
     parts = []
     for hop in leg.hops:
         changed = [ends.changed(step) for step in hop.steps if isinstance(step, Nat)]
-        parts.append(hop.node + (f" ({', '.join(changed)})" if changed else ""))
+        parts.append(hop.node + (f"{KEPT}({', '.join(changed)})" if changed else ""))
     if len(parts) > MANY_NODES:
         left = len(parts) - 2 * SHOWN_NODES
         parts = [*parts[:SHOWN_NODES], f"… {left} more …", *parts[-SHOWN_NODES:]]
@@ -117,22 +120,22 @@ class _Ends:
             if any(change.field.startswith(end) for change in nat.changes)
         ]  # fmt: skip
         return ", ".join(
-            f"{self._words(before, end)} ⇒ {self._words(self._now, end)}" for end in which
+            f"{self._words(before, end)}{KEPT}⇒{KEPT}{self._words(self._now, end)}" for end in which
         )
 
     def _words(self, values: dict[str, str], end: str) -> str:
         return _end(self._told, values[end], int(values[f"{end}_port"]))
 
 
-def end_words(told: Told) -> tuple[str, str]:
-    """How it ended, where the last node of the path says where; and a style."""
-    trace = told.trace
+def end_words(told: Told) -> tuple[str, str, str]:
+    """Whether it arrived, how it ended, where the path's last node says where; and a style."""
     if told.has_arrived:
-        return (f"✓ {_span(told.microseconds)}" if told.microseconds else "✓"), ""
-    if trace.disposition == Disposition.UNKNOWN:
-        return "? not seen to its end: events were lost", "yellow"
-    sign = "✓" if trace.disposition == Disposition.LEFT else "✗"
-    return f"{sign} {_why(told)}", "" if sign == "✓" else "red"
+        return "✓", _span(told.microseconds) if told.microseconds else "", ""
+    if told.trace.disposition == Disposition.UNKNOWN:
+        return "?", "not seen to its end: something was lost", "yellow"
+    if told.trace.disposition == Disposition.LEFT:
+        return "→", _why(told), ""
+    return "✗", _why(told), "red"
 
 
 def _why(told: Told) -> str:

@@ -298,14 +298,17 @@ class _Scene:
 
 def _taken_in(evidence: Evidence) -> tuple[Disposition, Cause | None]:
     """Of a packet that nobody waits for an answer to: only what the kernel says then is known."""
-    freed = evidence.freed
+    freed, flags = evidence.freed, evidence.packet.flags if evidence.packet else ""
     is_read = freed and (evidence.probe.protocol, freed.reason) == ("icmp", "NO_SOCKET")
-    if freed is None or is_read or freed.reason in TAKEN:  # echoes are read by raw sockets
-        return Disposition.DELIVERED, None
+    if freed is None or is_read or freed.reason in TAKEN or "R" in flags:
+        return Disposition.DELIVERED, None  # echoes are read by raw sockets, resets by nobody
     name = BY_REASON.get((evidence.probe.protocol, freed.reason), "")
     cause = by_name(name, evidence) if name else None
     if cause is None:
         return explain(replace(evidence, arrived=False))
+    if flags not in ("", "S"):
+        sentence = f"{evidence.node} knows no such connection any more, and said so by a reset"
+        cause = replace(cause, sentence=sentence, advice="the program has closed it")
     return (Disposition.REFUSED if "listener" in name else Disposition.UNREAD), cause
 
 

@@ -10,9 +10,10 @@ that was there last.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from netlab.firewall.held import OF_TRACES
 from netlab.trace.choice import Choice
 from netlab.trace.headers import Headers, parse
 from netlab.trace.model import Packet
@@ -21,7 +22,7 @@ from netlab.trace.sighting import Sighting
 Key = tuple[object, ...]
 End = tuple[str, int]
 
-MOST = 2000
+MOST = 1000
 """Packets that are under way at a time; of more, the oldest are told as far as they were seen."""
 MOST_SIGHTINGS = 1000
 """Of one packet."""
@@ -29,6 +30,7 @@ SETTLED = 0.1
 """Seconds after which nothing more comes of a packet that was seen to end."""
 PATIENCE = 4.0
 """Seconds for one that was not: a neighbour is asked for three times, a second apart (arp(7))."""
+FRAMES = frozenset({"rx", "tx"})
 ENDS = frozenset({"freed", "used", "read", "received", "ready"})
 FINAL = frozenset({"drop", "stolen"})
 PAYLOAD = 12
@@ -49,8 +51,15 @@ class Followed:
     """Whether the filter took it somewhere."""
     is_settled: bool = False
     """Whether what was seen last is an end."""
+    is_early: bool = False
+    """Whether it was let go before its end, for room."""
     identification: int = 0
     places: set[Key] = field(default_factory=set)
+
+    @property
+    def was_under_way(self) -> bool:
+        """Else it only looks like a packet, as what is passed within the kernel may."""
+        return any(s.point in FRAMES or s.hook or s.table for s in self.sightings)
 
     @property
     def began(self) -> int:
@@ -61,8 +70,16 @@ class Followed:
 class Gathering:
     """``choice``: which packets are wanted; others are held no longer than they are under way."""
 
-    def __init__(self, choice: Choice, *, tunnels: bool = False) -> None:
+    def __init__(
+        self,
+        choice: Choice,
+        holders: Mapping[str, Sequence[str]] | None = None,
+        *,
+        tunnels: bool = False,
+    ) -> None:
+        """``holders``: nodes by their addresses, where a frame that comes is at its end."""
         self._choice = choice
+        self._holders = holders or {}
         self._tunnels = tunnels
         self._open: dict[int, Followed] = {}
         """In the order in which they were met."""
@@ -90,7 +107,9 @@ class Gathering:
         if left > MOST:
             among = {id(p) for p in ready}
             late = [p for p in self._open.values() if id(p) not in among][: left - MOST]
-            self.early += sum(p.is_chosen for p in late)
+            for packet in late:
+                packet.is_early = True
+            self.early += sum(p.is_chosen and p.was_under_way for p in late)
             ready += late
         return self._let_go(ready)
 
@@ -109,7 +128,7 @@ class Gathering:
             gone = {id(p) for p in some}
             self._by_buffer = {n: p for n, p in self._by_buffer.items() if id(p) not in gone}
             self._by_group = {g: p for g, p in self._by_group.items() if id(p) not in gone}
-        chosen = [p for p in some if p.is_chosen]
+        chosen = [p for p in some if p.is_chosen and p.was_under_way]
         return sorted(chosen, key=lambda p: p.began or 1 << 62)
 
     # whose is it
@@ -166,8 +185,9 @@ class Gathering:
         if len(found.sightings) >= MOST_SIGHTINGS:
             return
         found.sightings.append(sighting)
-        found.is_settled = _is_end(sighting) or (found.is_settled and not sighting.time)
         headers = parse(sighting.network, sighting.transport, sighting.link)
+        is_end = _is_end(sighting) or (headers is not None and self._is_home(sighting, headers))
+        found.is_settled = is_end or (found.is_settled and not sighting.time)
         if headers is None:
             return
         packet = headers.innermost.packet
@@ -177,15 +197,24 @@ class Gathering:
             network = sighting.network
             found.is_chosen = self._choice.takes(network, sighting.transport)
 
+    def _is_home(self, sighting: Sighting, headers: Headers) -> bool:
+        """As far as one knows who sees frames alone."""
+        if sighting.point != "rx" or sighting.by == "bpf" or headers.inner:
+            return False
+        return sighting.node in self._holders.get(headers.packet.destination, ())
+
 
 def _patience(packet: Followed) -> float:
     return SETTLED if packet.is_settled else PATIENCE
 
 
 def _is_end(sighting: Sighting) -> bool:
+    if sighting.point == "used" and "neigh" in sighting.function:
+        return False  # a copy, by which the kernel asks for the next hop
     if sighting.point in ENDS or sighting.verdict in FINAL:
         return True
-    return (sighting.hook, sighting.stage) == ("input", "last")
+    own = sighting.table.startswith(OF_TRACES) and sighting.chain == "input_last"
+    return own or (sighting.hook, sighting.stage) == ("input", "last")
 
 
 def _key(headers: Headers) -> Key:

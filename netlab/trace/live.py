@@ -109,7 +109,9 @@ class Live:
         self._cookie = nobody.cookie
         named = zip((name for name, why in self.told if not why), self._watches, strict=True)
         self._in_order = [watch for _, watch in sorted(named, key=lambda pair: pair[0] != RULES)]
-        self._gathering = Gathering(choice, tunnels=terrain.has_tunnels)
+        self._gathering = Gathering(
+            choice, terrain.holders, tunnels=terrain.has_tunnels
+        )
         self._losses = _Losses(self._watches)
         self._lacked = self._losses.now()
         self._known = _Known(terrain)
@@ -205,9 +207,12 @@ class Live:
         if trace.disposition not in REACHED:
             place = trace.place.node if trace.place else ""
             trace = conclude(replace(record, facts=self._facts(record, place)))
-        if trace.disposition == Disposition.LOST and self._losses.since(packet.first):
-            gap = "events were lost while it was under way"
-            trace = replace(trace, disposition=Disposition.UNKNOWN, gaps=(*trace.gaps, gap))
+        is_unsure = packet.is_early or self._losses.since(packet.first)
+        if is_unsure and trace.disposition not in REACHED and not _has_ended(seen):
+            gap = "something was lost while it was under way: of its end nothing is known"
+            trace = replace(
+                trace, disposition=Disposition.UNKNOWN, cause=None, gaps=(*trace.gaps, gap)
+            )
         times = [s.time for s in seen if s.time]
         span = round((max(times) - min(times)) / 1000, 1) if times else 0.0
         began = round(min(times, default=0) / 1e9, 6)
@@ -251,6 +256,11 @@ class Live:
             known = {**self._known.least, **facts_for(replace(record, facts={}), self._visits)}
             self._known.keep(flow, known)
         return known
+
+
+def _has_ended(sightings: Sequence[Sighting]) -> bool:
+    """Whether somebody said so."""
+    return any(s.point == "freed" or s.verdict == "drop" for s in sightings)
 
 
 class _Losses:

@@ -14,12 +14,10 @@ A new cause::
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from netlab.trace import reasons
+from netlab.trace import causes_filters, causes_sockets, reasons
 from netlab.trace.clues import (
     RATE_LIMITED,
-    Clue,
     after,
     also_held,
     another_way,
@@ -82,18 +80,10 @@ from netlab.trace.clues import (
     waits_for_fragments,
     wrong_tunnel,
 )
+from netlab.trace.clues_sockets import places_of
+from netlab.trace.entry import Entry
 from netlab.trace.evidence import Evidence
 from netlab.trace.model import Cause, Disposition
-
-
-@dataclass(frozen=True)
-class Entry:
-    name: str
-    """As ``--expect`` knows it."""
-    disposition: Disposition
-    clues: tuple[Clue, ...]
-    sentence: str
-    advice: str = ""
 
 
 def explain(evidence: Evidence) -> tuple[Disposition, Cause | None]:
@@ -159,6 +149,10 @@ def _words(e: Evidence) -> Mapping[str, str]:
         "destination": e.destination,
         "port": f"{e.probe.protocol}/{packet.destination_port if packet else e.probe.port}",
         "length": str(packet.length if packet and packet.length else e.probe.size),
+        "source_port": str(packet.source_port if packet else e.probe.from_port),
+        "ttl": str(packet.ttl if packet else e.probe.ttl),
+        "flags": packet.flags if packet else "",
+        "places": places_of(e),
         "chain": f"{chain.family} {chain.table} {chain.name}" if chain else "",
         "rule": e.rule.text if e.rule else "",
         "prefix": route.prefix if route else "",
@@ -167,6 +161,7 @@ def _words(e: Evidence) -> Mapping[str, str]:
         "tunnel": named(tunnel),
         "remote": tunnel[1].remote if tunnel else "",
         "error_lost": e.error_lost,
+        "error_maker": e.error_maker,
         "asked": e.probe.destination,
         "sender": e.probe.sender,
         "target": e.probe.target or e.probe.destination,
@@ -212,6 +207,7 @@ CAUSES: tuple[Entry, ...] = (
         " beginning of the connection and drops it",
         "let both directions pass one firewall, or let {node} accept what it has not seen begin",
     ),
+    *causes_filters.RULES,
     Entry(
         "conntrack-invalid",
         Disposition.DENIED,
@@ -237,10 +233,11 @@ CAUSES: tuple[Entry, ...] = (
     Entry(
         "nft-limit",
         Disposition.DENIED,
-        (dropped_by_rule, rule_says("limit rate", "quota")),
+        (dropped_by_rule, rule_says("limit rate")),
         "a rule of {node} drops what comes too fast: {rule}",
         "raise the rule's rate or burst",
     ),
+    *causes_filters.LOGGED,
     Entry(
         "nft-drop",
         Disposition.DENIED,
@@ -248,6 +245,7 @@ CAUSES: tuple[Entry, ...] = (
         "a rule of {node} drops {what} without a word, so that the sender waits: {rule}",
         "change the rule, or put one that accepts before it; `reject` would fail at once",
     ),
+    *causes_filters.POLICIES,
     Entry(
         "nft-limit",
         Disposition.DENIED,
@@ -263,6 +261,7 @@ CAUSES: tuple[Entry, ...] = (
         "no rule of chain {chain} in {node} accepts {what}, and the chain's policy is drop",
         "add a rule that accepts it",
     ),
+    *causes_filters.STATE,
     # it arrived, and was not answered
     Entry(
         "vxlan-wrong-peer",
@@ -294,6 +293,7 @@ CAUSES: tuple[Entry, ...] = (
         "{node} took it, since {destination} is its own; it was meant for {target}",
         "a dnat rule in {node} would pass it on, see `nat: publish`",
     ),
+    *causes_sockets.ARRIVED,
     Entry(
         "no-listener-tcp",
         Disposition.REFUSED,
@@ -335,21 +335,9 @@ CAUSES: tuple[Entry, ...] = (
         "{node} got it and answers no echo requests",
         "net.ipv4.icmp_echo_ignore_all of {node} is 1",
     ),
-    Entry(
-        "backlog-full",
-        Disposition.UNREAD,
-        (arrived, of_protocol("tcp"), counted("TcpExt.ListenOverflows", "TcpExt.ListenDrops")),
-        "{node} got it, but its program accepts no connections: they queue up to its limit",
-        "see `ss -tln`, column Recv-Q: the program has to call accept(), or listen() for more",
-    ),
-    Entry(
-        "buffer-full",
-        Disposition.UNREAD,
-        (arrived, of_protocol("udp"), counted("Udp.RcvbufErrors", "Udp6.RcvbufErrors")),
-        "{node} got it, but its program does not read: the socket's buffer is full",
-        "see `ss -ulnm`, column Recv-Q",
-    ),
+    *causes_sockets.QUEUES,
     # routing
+    causes_sockets.IP_CHECKSUM,
     Entry(
         "routing-loop",
         Disposition.LOOPED,
@@ -460,6 +448,7 @@ CAUSES: tuple[Entry, ...] = (
         " the link have different mtus",
         "give both ends the same mtu",
     ),
+    *causes_sockets.FRAGMENTS,
     Entry(
         "fragments-missing",
         Disposition.NOT_REASSEMBLED,
@@ -563,5 +552,6 @@ CAUSES: tuple[Entry, ...] = (
         "{node} let {what} fall: {reason}",
         "{reason_advice}",
     ),
+    *causes_sockets.LAST,
 )
 """The first that holds."""

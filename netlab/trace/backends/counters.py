@@ -46,6 +46,7 @@ def _all() -> Iterator[tuple[str, int]]:
         key, _, value = line.partition(" ")
         if key.startswith(("Ip6", "Icmp6", "Udp6")):
             yield _dotted(key), int(value)
+    yield from policies(_text("xfrm_stat"))
     yield from devices(_text("dev"))
     for name, title in HEX_TABLES.items():
         yield from hexadecimal(_text(f"stat/{name}"), title)
@@ -75,6 +76,13 @@ def _dotted(key: str) -> str:
     """``Ip6InDiscards`` → ``Ip6.InDiscards``."""
     title = key[: key.index("6") + 1]
     return f"{title}.{key[len(title) :]}"
+
+
+def policies(text: str) -> Iterator[tuple[str, int]]:
+    """``XfrmInPolBlock 3`` → ``Xfrm.InPolBlock``: of IPsec, where the kernel has it."""
+    for line in text.splitlines():
+        key, _, value = line.partition(" ")
+        yield f"Xfrm.{key.removeprefix('Xfrm')}", int(value)
 
 
 def devices(text: str) -> Iterator[tuple[str, int]]:
