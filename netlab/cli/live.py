@@ -50,7 +50,9 @@ def follow(lab_or_file: str, options: Options) -> int:
     lines = cache(lines_in)
     shown = 0
     with watched() as interrupt, woken() as signals, visiting(identities) as visits:
-        with closing(Live(terrain, visits, backends, choice)) as live:
+        with closing(
+            Live(terrain, visits, backends, choice, in_depth=options.detail == "teach")
+        ) as live:
             _check(live)
             lacks = [*gaps, *live.lacks]
             put.live_begun(terrain.lab, options.text, options.first, options.dropped, lacks)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from netlab.render.words import count
@@ -190,11 +191,11 @@ def _taught(step: m.Step, hop: m.Hop, measured: str, said: set[str]) -> Iterator
     """What the kernel does at such a step, once; then what it did at this one."""
     from netlab.trace.teach import lesson
 
-    text = lesson(step, hop)
-    without_device = text.replace(f"{getattr(step, 'device', '')} ", "")
-    if without_device not in said:
-        said.add(without_device)
-        for line in textwrap.wrap(text, LESSON):
+    anywhere: Any = step
+    known = lesson(replace(anywhere, device="") if hasattr(step, "device") else step, hop)
+    if known not in said:
+        said.add(known)
+        for line in textwrap.wrap(lesson(step, hop), LESSON):
             yield f"{'':{WIDTH}} {line}", "dim"
     for text in textwrap.wrap(f"Here: {measured}" if measured else "", LESSON):
         yield f"{'':{WIDTH}} {text}", ""

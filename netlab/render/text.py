@@ -288,7 +288,7 @@ class TextRenderer:
                 self._wrapped(before, text, style)
         else:
             self._say(live.clock(told.time), "bold")
-            self.traced(told.trace, detail, told.sightings)
+            self.traced(told.trace, detail, told.sightings, told.taught)
             self._say("")
         self._out.flush()
 

@@ -67,10 +67,7 @@ class Anatomy:
 
 def of(
     fields: Mapping[str, int | bytes], memory: int, program: str, pid: int
-) -> Anatomy | None:
-    """None where nobody asked for it."""
-    if "running" not in fields and "data" not in fields:
-        return None
+) -> Anatomy:
 
     def number(name: str) -> int | None:
         found = fields.get(name)

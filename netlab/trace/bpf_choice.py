@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from netlab.trace.anatomy import Anatomy
 from netlab.trace.bpf import calls
 from netlab.trace.bpf.assembler import FP, R0, R1, R2, R4, R7, Code
 from netlab.trace.bpf.events import Event, Field, Head, read
@@ -200,8 +201,10 @@ class Following(Telling):
             return None
         return super()._packet(point, head, fields)
 
-    def _anatomy(self, point: str, head: Head, fields: Fields) -> None:
-        """Of many packets nobody is taught how they lie in memory."""
+    def _anatomy(self, point: str, head: Head, fields: Fields) -> Anatomy | None:
+        while len(self._memories) > MOST_BUFFERS:
+            self._memories.pop(next(iter(self._memories)))
+        return super()._anatomy(point, head, fields)
 
     def _mine(self, address: int, fields: Fields, node: str) -> Buffer:
         found = self._buffers.get(address)

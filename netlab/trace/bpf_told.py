@@ -88,6 +88,8 @@ class Telling:
     """What programs have read, by their process ids."""
     _memories: dict[int, int] = field(default_factory=dict)
     """Numbers of the pieces of memory that buffers have their bytes in, by where they begin."""
+    _memory: int = 0
+    """How many there were."""
     _count: int = 0
 
     def sighting(self, point: str, head: Head, fields: Fields) -> Sighting | None:
@@ -138,13 +140,16 @@ class Telling:
         )
 
     def _anatomy(self, point: str, head: Head, fields: Fields) -> anatomy.Anatomy | None:
-        lies = _number(fields, "bytes")
-        memory = self._memories.setdefault(lies, len(self._memories) + 1) if lies else 0
+        if "running" not in fields:
+            return None
+        lies = _number(fields, "bytes") if "data" in fields else 0
+        if lies and lies not in self._memories:
+            self._memory += 1
+            self._memories[lies] = self._memory
         running = "netlab itself" if head.pid == self.own else _text(fields, "running")
-        found = anatomy.of(fields, memory, running, head.pid)
-        if point in ("freed", "used") and found is not None and found.shares < 2:
-            # it is given out again; the number is not
-            self._memories[-len(self._memories)] = self._memories.pop(lies, 0)
+        found = anatomy.of(fields, self._memories.get(lies, 0), running, head.pid)
+        if point in ("freed", "used") and found.shares < 2:
+            self._memories.pop(lies, None)  # it is given out again
         return found
 
     def _mine(self, address: int, fields: Fields, node: str) -> Buffer:

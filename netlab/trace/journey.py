@@ -105,7 +105,7 @@ def observe(
         record = Record(terrain, probe, tuple(sightings), {}, tuple(told), gaps)
         record = replace(record, facts=facts_for(record, visits))
         if request.in_depth:
-            record = replace(record, facts=_with_sockets(record, visits))
+            record = replace(record, facts=with_sockets(record, visits))
         spent = round((time.perf_counter() - start) * 1000, 1)
     return replace(record, milliseconds=spent)
 
@@ -284,7 +284,7 @@ def facts_for(record: Record, visits: Visits) -> Mapping[str, Facts]:
     return facts
 
 
-def _with_sockets(record: Record, visits: Visits) -> Mapping[str, Facts]:
+def with_sockets(record: Record, visits: Visits) -> Mapping[str, Facts]:
     """Those of the two ends, while the probe's own are still open."""
     spots = record.terrain.spots
     ends = [n for n in (record.probe.sender, record.probe.target) if n in spots]

@@ -17,6 +17,7 @@ from typing import Literal, cast
 
 from netlab.kernel.limits import raise_limit
 from netlab.kernel.visits import Visits
+from netlab.trace import taught
 from netlab.trace.backends.base import Backend, Scene, Watch
 from netlab.trace.choice import Choice
 from netlab.trace.conclude import conclude
@@ -25,10 +26,17 @@ from netlab.trace.facts import AddressFact, Facts
 from netlab.trace.follow import follow
 from netlab.trace.gather import Followed, Gathering
 from netlab.trace.headers import parse
-from netlab.trace.journey import close_watches, facts_for, kept_time, open_watches
+from netlab.trace.journey import (
+    close_watches,
+    facts_for,
+    kept_time,
+    open_watches,
+    with_sockets,
+)
 from netlab.trace.model import REACHED, Disposition, Trace
 from netlab.trace.record import Record
 from netlab.trace.sighting import Sighting
+from netlab.trace.taught import Taught
 from netlab.trace.terrain import Terrain
 
 BACKENDS = ("bpf", "nft-trace", "taps")
@@ -58,6 +66,8 @@ class Told:
     sightings: tuple[Sighting, ...]
     microseconds: float = 0.0
     """From where it was first seen to where it was last seen."""
+    taught: Taught | None = None
+    """What was measured at its steps, where that is wanted."""
 
     @property
     def has_arrived(self) -> bool:
@@ -92,15 +102,22 @@ class Live:
     """Open from the beginning on; ``close`` leaves nothing. Raises CannotWatch, MachineLacks."""
 
     def __init__(
-        self, terrain: Terrain, visits: Visits, backends: Mapping[str, Backend], choice: Choice
+        self,
+        terrain: Terrain,
+        visits: Visits,
+        backends: Mapping[str, Backend],
+        choice: Choice,
+        *,
+        in_depth: bool = False,
     ) -> None:
-        self._terrain, self._visits = terrain, visits
+        """``in_depth``: what was measured at each step is to be taught as well."""
+        self._terrain, self._visits, self._in_depth = terrain, visits, in_depth
         self._stack = ExitStack()
         raise_limit()
         try:
             self._stack.enter_context(kept_time())
             nobody = Picked("", "", "tcp", "", "", cookie=fresh())
-            scene = Scene(terrain, nobody, visits, choice)
+            scene = Scene(terrain, nobody, visits, choice, in_depth)
             self._watches, self.told = open_watches(scene, backends)
             self._stack.callback(close_watches, self._watches)
         except BaseException:
@@ -227,7 +244,12 @@ class Live:
             self._terrain, probe, told.sightings, self._known.least, tuple(self.told)
         )
         facts = {**self._known.least, **facts_for(replace(record, facts={}), self._visits)}
-        return replace(told, trace=conclude(replace(record, facts=facts)))
+        record = replace(record, facts=facts)
+        trace = conclude(record)
+        if not self._in_depth:
+            return replace(told, trace=trace)
+        record = replace(record, facts=with_sockets(record, self._visits))
+        return replace(told, trace=trace, taught=taught.of(record, trace))
 
     def _stands_for(self, sightings: Sequence[Sighting]) -> Picked | None:
         """The packet as a probe: as it was seen first."""

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 from netlab.kernel.opened import Socket
 from netlab.trace import model as m
+from netlab.trace.conclude import CALLS
 from netlab.trace.facts import Facts, LinkFact
 from netlab.trace.follow import Trail, Visit, follow
 from netlab.trace.record import Record
@@ -128,7 +129,7 @@ def _at_socket(step: Any, seen: Sighting) -> bool:
 
 
 def is_sent(step: m.Socket) -> bool:
-    return step.words.startswith(("connect()", "send()"))
+    return step.words.startswith(tuple(f"{call} from " for call in CALLS.values()))
 
 
 _FITS: Mapping[str, Callable[[Any, Sighting], bool]] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from netlab.kernel.opened import Socket, Tcp
@@ -29,13 +29,26 @@ class Taught:
 
 
 def of(record: Record, trace: m.Trace) -> Taught:
-    found = measure(record, trace)
+    found = measure(_lettered(record), trace)
     said = {}
     for (leg, hop, step), here in found.items():
         text = words(trace.legs[leg].hops[hop].steps[step], here)
         if text:
             said[leg, hop, step] = text
     return Taught(said, tuple(_lacking(record)))
+
+
+def _lettered(record: Record) -> Record:
+    """Pieces of memory counted anew, in the order in which this packet lay in them."""
+    numbers: dict[int, int] = {}
+    seen = []
+    for one in sorted(record.sightings, key=lambda s: s.time):
+        a = one.anatomy
+        if a is not None and a.memory:
+            number = numbers.setdefault(a.memory, len(numbers) + 1)
+            one = replace(one, anatomy=replace(a, memory=number))
+        seen.append(one)
+    return replace(record, sightings=tuple(seen))
 
 
 def _lacking(record: Record) -> Iterator[str]:
@@ -105,7 +118,8 @@ def _copied(before: Anatomy, now: Anatomy, why: str, here: Measured) -> str:
         many = f"{before.shares} buffers shared memory {old}" if before.shares > 1 else (
             f"memory {old} was a clone's"
         )
-        return f"Copy on write: {many}, so {why} copied the bytes to {new} first."
+        what = f"the first {now.held} bytes" if now.paged else "the bytes"
+        return f"Copy on write: {many}, so {why} copied {what} to {new} first."
     return f"The bytes were copied from memory {old} to {new}."
 
 
@@ -259,10 +273,10 @@ def _tx(step: m.Tx, here: Measured) -> Iterator[str]:
     yield _now(here.now)
     a = here.now.anatomy
     if a and a.segment:
-        yield (
-            f"It stands for {a.segments} segments of {a.segment} bytes (gso_size): one large buffer"
-            " goes through every device, and is cut only where one cannot take it."
-        )
+        yield f"It stands for {a.segments} segments of {a.segment} bytes (gso_size)" + (
+            ": one large buffer for every device, cut only where one cannot take it."
+            if here.is_first else ", in one buffer still."
+        )  # fmt: skip
     elif a and here.is_first:
         yield "gso_size 0: it is one segment, nothing for GSO to cut."
 
