@@ -249,8 +249,8 @@ QUEUES: tuple[Entry, ...] = (
             in_vain,
             of_protocol("udp"),
             either(
-                kernel_says("SOCKET_RCVBUFF", "PROTO_MEM"),
-                only_counted("Udp.RcvbufErrors", "Udp6.RcvbufErrors", "Udp.MemErrors"),
+                kernel_says("SOCKET_RCVBUFF"),
+                only_counted("Udp.RcvbufErrors", "Udp6.RcvbufErrors"),
             ),
         ),
         "{node} got it, but its program does not read: the socket's buffer is full",
@@ -259,7 +259,11 @@ QUEUES: tuple[Entry, ...] = (
     Entry(
         "socket-filter",
         Disposition.DENIED,
-        (arrived, in_vain, kernel_says("SOCKET_FILTER")),
+        (
+            arrived,
+            in_vain,
+            either(kernel_says("SOCKET_FILTER"), only_counted("Udp.InErrors", "Udp6.InErrors")),
+        ),
         "the socket of {node} that {what} came to has a filter of its own, which said no"
         " (SO_ATTACH_FILTER)",
         "it is the program's; `ss -tulnb` shows it",

@@ -11,8 +11,8 @@ from netlab.trace import reasons
 from netlab.trace.clues import Clue
 from netlab.trace.evidence import Evidence
 from netlab.trace.facts import WaitingFact
+from netlab.trace.probe import NO_ANSWER
 
-ANSWERED = ("connected", "answered")
 EVERYBODY = ("0.0.0.0", "::")
 ROOM = 4 << 20
 """Bytes that a namespace has for fragments if nobody says otherwise."""
@@ -46,15 +46,8 @@ def only_counted(*counters: str) -> Clue:
 def in_vain(e: Evidence) -> str:
     """Nothing came of it, neither there nor for the sender."""
     if e.leg == "reply":
-        return "" if e.probe.result in ANSWERED else f"the program was told {e.probe.result}"
+        return "the program got no answer" if e.probe.result == NO_ANSWER else ""
     return "" if e.answered or e.error else "no answer was sent"
-
-
-def refused_by_socket(e: Evidence) -> str:
-    """An answer that came to the node of the sender, and was of no use there."""
-    if e.leg != "reply" or not in_vain(e) or e.freed is None or e.freed.reason in AGAIN:
-        return ""
-    return _words(e)
 
 
 def let_fall_within(e: Evidence) -> str:
@@ -89,6 +82,11 @@ def queue_of_requests(e: Evidence) -> str:
 
 
 # who waits
+
+
+def ignores_echoes(e: Evidence) -> str:
+    name = {"ipv4": "net.ipv4.icmp_echo_ignore_all", "ipv6": "net.ipv6.icmp.echo_ignore_all"}[e.ip]
+    return f"{name} of {e.node} is 1" if e.facts.sysctls.get(name) == "1" else ""
 
 
 def waits_elsewhere(e: Evidence) -> str:

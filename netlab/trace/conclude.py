@@ -8,6 +8,7 @@ from ipaddress import ip_address
 
 from netlab.trace.assemble import Builder
 from netlab.trace.clues import from_another_address
+from netlab.trace.clues_sockets import in_vain
 from netlab.trace.cookie import Picked
 from netlab.trace.evidence import Evidence
 from netlab.trace.facts import Ask, Facts
@@ -146,7 +147,8 @@ class _Scene:
         if is_picked:
             return _taken_in(evidence)
         at_goal = told.trail.way == "reply" and told.node == self._probe.sender
-        if told.trail.way == "error" or (at_goal and not from_another_address(evidence)):
+        of_use = not (from_another_address(evidence) or in_vain(evidence))
+        if told.trail.way == "error" or (at_goal and of_use):
             return Disposition.DELIVERED, None
         disposition, cause = explain(evidence)
         return (disposition, cause) if cause else (Disposition.DELIVERED, None)

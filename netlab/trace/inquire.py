@@ -31,6 +31,7 @@ SYSCTLS = (
     "net.ipv4.ip_forward", "net.ipv4.conf.all.rp_filter", "net.ipv6.conf.all.forwarding",
     "net.ipv4.icmp_ratelimit", "net.ipv4.icmp_ratemask", "net.ipv6.icmp.ratelimit",
     "net.ipv4.conf.all.accept_local", "net.ipv4.icmp_echo_ignore_all",
+    "net.ipv6.icmp.echo_ignore_all",
     "net.ipv4.ipfrag_high_thresh", "net.ipv6.ip6frag_high_thresh",
 )  # fmt: skip
 USUAL = frozenset({"main", "local", "default"})

@@ -72,7 +72,6 @@ from netlab.trace.clues import (
     route_says,
     rule_says,
     shut_port,
-    sysctl,
     told,
     ttl_used_up,
     tun_without_reader,
@@ -80,7 +79,7 @@ from netlab.trace.clues import (
     waits_for_fragments,
     wrong_tunnel,
 )
-from netlab.trace.clues_sockets import places_of
+from netlab.trace.clues_sockets import ignores_echoes, places_of
 from netlab.trace.entry import Entry
 from netlab.trace.evidence import Evidence
 from netlab.trace.model import Cause, Disposition
@@ -326,14 +325,9 @@ CAUSES: tuple[Entry, ...] = (
     Entry(
         "echo-ignored",
         Disposition.UNREAD,
-        (
-            arrived,
-            of_leg("forward"),
-            of_protocol("icmp"),
-            sysctl("net.ipv4.icmp_echo_ignore_all", "1"),
-        ),
+        (arrived, of_leg("forward"), of_protocol("icmp"), ignores_echoes),
         "{node} got it and answers no echo requests",
-        "net.ipv4.icmp_echo_ignore_all of {node} is 1",
+        "net.ipv4.icmp_echo_ignore_all, net.ipv6.icmp.echo_ignore_all of {node}",
     ),
     *causes_sockets.QUEUES,
     # routing
