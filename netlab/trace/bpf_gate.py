@@ -20,7 +20,7 @@ from functools import partial
 
 from netlab.trace.bpf.assembler import FP, R0, R1, R2, R3, R6, R7, R8, R9, Code, Size
 from netlab.trace.bpf.btf import NoSuchType
-from netlab.trace.bpf.events import GATE, HOOK, Event, Gate, read
+from netlab.trace.bpf.events import GATE, HOOK, Event, Gate, current_pid, read
 from netlab.trace.bpf.session import Session
 from netlab.trace.bpf.types import Types
 from netlab.trace.bpf_memory import slots, table
@@ -346,8 +346,7 @@ class Gates:
         code.jump_if(R1, "!=", OUTPUT, elsewhere)
 
     def _pid_of_reader(self, code: Code) -> None:
-        code.call("get_current_pid_tgid")
-        code.shift_right(R0, 32)
+        current_pid(code, KEY)
         code.set(R1, R0)
 
     # at a hook
@@ -396,8 +395,7 @@ class Gates:
         code.set(R9, 0)
 
     def _by_sender(self, code: Code, found: str) -> None:
-        code.call("get_current_pid_tgid")
-        code.shift_right(R0, 32)
+        current_pid(code, KEY)
         code.jump_if(R0, "==", self._pid, found)
 
     def _socket(self, point: Point, code: Code, event: Event) -> None:

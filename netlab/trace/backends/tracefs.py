@@ -8,7 +8,6 @@ and which node's they are is known from the way that it has come, link by link.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -167,8 +166,8 @@ class Watching:
 
 
 def watch(scene: Scene) -> Watching:
-    mine = f"common_pid == {os.getpid()}"
     try:
+        mine = f"common_pid == {instances.own_number()}"
         opened = Instance(EVENTS, dict.fromkeys(EVENTS, mine))
     except OSError as problem:
         raise CannotWatch(problem.strerror or str(problem)) from problem

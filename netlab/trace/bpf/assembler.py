@@ -45,6 +45,7 @@ HELPERS = {
     "get_current_pid_tgid": 14,
     "get_current_comm": 16,
     "probe_read_kernel": 113,
+    "get_ns_current_pid_tgid": 120,
     "ringbuf_reserve": 131,
     "ringbuf_submit": 132,
     "ringbuf_discard": 133,

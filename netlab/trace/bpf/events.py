@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from netlab.kernel import pids
 from netlab.trace.bpf.assembler import (
     FP,
     R0,
@@ -293,9 +294,29 @@ def _reserve(code: Code, size: int, number: int, ring: int) -> None:
     code.store(8, R9, 0, R0)
     code.call("get_smp_processor_id")
     code.store(4, R9, 20, R0)
-    code.call("get_current_pid_tgid")
-    code.shift_right(R0, 32)
+    current_pid(code, _SCRATCH)
     code.store(4, R9, 24, R0)
+
+
+def current_pid(code: Code, scratch: int) -> None:
+    """To R0, the process that the CPU runs for, by its number here; 0 where it has none.
+
+    ``scratch`` is the place of 8 bytes on the stack.
+    """
+    found = pids.namespace()
+    if found is None:
+        code.call("get_current_pid_tgid")
+        code.shift_right(R0, 32)
+        return
+    code.set(R1, found[0])
+    code.set(R2, found[1])
+    for shift in (code.shift_left, code.shift_right):
+        shift(R2, 32)  # an inode has no sign
+    code.set(R3, FP)
+    code.add(R3, scratch)
+    code.set(R4, 8)
+    code.call("get_ns_current_pid_tgid")
+    code.load(4, R0, FP, scratch + 4)
 
 
 def _tell(code: Code, found: _Known, maps: Maps) -> None:

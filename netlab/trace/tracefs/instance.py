@@ -1,16 +1,21 @@
 """A trace buffer of one's own: events switched on, read page by page, and taken away.
 
 The file system is mounted for this process alone and nowhere in the tree (fsmount(2)). An instance
-outlives its process: its name tells whose it is, and one whose process has gone is swept.
+outlives its process, which holds a lock on it: one that nobody holds is swept. A process's number
+would not tell, since all containers of a machine see the same instances, and not each other.
 """
 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
+import secrets
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, contextmanager, suppress
 
+from netlab.kernel import pids
 from netlab.trace.tracefs import formats, pages
 from netlab.trace.tracefs.formats import Format, Head
 
@@ -49,16 +54,19 @@ class Instance:
         """``events``: as ``skb/kfree_skb``; ``filters``: of some of them. Raises OSError."""
         self._root = mounted()
         self._path = f"/proc/self/fd/{self._root}"
-        self._name = f"{self._path}/instances/{PREFIX}{os.getpid()}"
+        self._name = f"{self._path}/instances/{PREFIX}{secrets.token_hex(6)}"
         self._files: list[int] = []
+        self._held = -1
         self._formats: dict[int, Format] = {}
         self.missing: list[str] = []
         """Events that this kernel does not have."""
         self.lost = 0
         """Records that came too fast; where nobody counted, at least so many."""
         try:
-            self._sweep()
-            os.mkdir(self._name)
+            with _locked(f"{self._path}/instances"):
+                self._sweep()
+                os.mkdir(self._name)
+                self._held = _lock(self._name, fcntl.LOCK_EX)
         except BaseException:
             os.close(self._root)
             raise
@@ -71,11 +79,11 @@ class Instance:
     def _sweep(self) -> None:
         """Take away those of processes that are no more."""
         for name in os.listdir(f"{self._path}/instances"):
-            pid = name.removeprefix(PREFIX)
-            if name.startswith(PREFIX) and pid.isdigit() and not os.path.exists(f"/proc/{pid}"):
-                with suppress(OSError):  # somebody else looks at it
-                    self._put("events/enable", "0", f"{self._path}/instances/{name}")
-                    os.rmdir(f"{self._path}/instances/{name}")
+            where = f"{self._path}/instances/{name}"
+            if name.startswith(PREFIX):
+                with suppress(OSError), _locked(where, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                    self._put("events/enable", "0", where)
+                    os.rmdir(where)
 
     def _set_up(self, events: Sequence[str], filters: Mapping[str, str]) -> None:
         self._put("tracing_on", "0")
@@ -142,6 +150,17 @@ class Instance:
             if told.number in self._formats:
                 yield time, self._formats[told.number], told, data
 
+    def writer(self) -> int:
+        """The calling thread's number, as events have it: not that of its pid namespace."""
+        self._put("trace_marker", "netlab")
+        written = (page for fd in self._files for page in self._pages(fd))
+        return next(
+            formats.head(data).pid
+            for page in written
+            for _, data in pages.records(page, self._header)
+            if len(data) >= formats.COMMON
+        )
+
     def close(self) -> None:
         for fd in self._files:
             os.close(fd)
@@ -151,7 +170,37 @@ class Instance:
             self._put("events/enable", "0")
             os.rmdir(self._name)
         finally:
+            if self._held >= 0:
+                os.close(self._held)
             os.close(self._root)
+
+
+@contextmanager
+def _locked(directory: str, how: int = fcntl.LOCK_EX) -> Iterator[None]:
+    fd = _lock(directory, how)
+    try:
+        yield
+    finally:
+        os.close(fd)
+
+
+def _lock(directory: str, how: int) -> int:
+    """Until it is closed. Raises OSError where it is not waited for."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, how)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def own_number() -> int:
+    """The calling thread's, as events have it. Raises OSError."""
+    if pids.namespace() is None:
+        return threading.get_native_id()
+    with closing(Instance((), {})) as opened:
+        return opened.writer()
 
 
 def obstacle() -> str:
