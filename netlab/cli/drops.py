@@ -6,17 +6,20 @@ import select
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from netlab.cli.trace import lab_of
 from netlab.cli.which import renderer
 from netlab.errors import LabNotFound, UsageError
 from netlab.kernel.identity import inode
+from netlab.kernel.visits import visiting
 from netlab.lab.interrupt import watched
 from netlab.model.guess import meant
 from netlab.trace.backends.bpf import cache_directory
 from netlab.trace.bpf.types import Types
-from netlab.trace.drops import Drop, Drops
+from netlab.trace.drop_rules import DropRules
+from netlab.trace.drops import Drops, Sums
 
 if TYPE_CHECKING:
     from netlab.lab.interrupt import Interrupt
@@ -48,11 +51,19 @@ def run(
     by_inode = {inode(identities[ns]): name for name, ns in chosen.items() if ns in identities}
     names = {} if numeric else _names(terrain)
     put = renderer(json)
-    with watched() as interrupt, closing(Drops(by_inode, names, Types(cache_directory()))) as drops:
-        put.drops_begun(terrain.lab, len(chosen), seconds, gaps)
+    there = replace(terrain, spots={name: terrain.spots[name] for name in chosen})
+    with (
+        watched() as interrupt,
+        visiting(identities) as visits,
+        closing(DropRules(there, visits)) as rules,
+        closing(Drops(by_inode, names, Types(cache_directory()), rules)) as drops,
+    ):
+        before = rules.gaps()
+        put.drops_begun(terrain.lab, len(chosen), seconds, [*gaps, *before])
         width = max(len(f"{n}:{d.name}") for n in chosen for d in terrain.spots[n].devices)
-        told = _tell(drops, put, interrupt, count, seconds, width)
-        put.drops_ended(told, drops.lost())
+        sums = _tell(drops, rules, put, interrupt, count, seconds, width)
+        missed = [gap for gap in rules.gaps() if gap not in before]
+        put.drops_ended(sums, drops.lost(), missed)
     return 130 if interrupt() and (count or seconds) else 0
 
 
@@ -66,19 +77,26 @@ def _seconds(duration: str) -> float:
 
 
 def _tell(
-    drops: Drops, put: Renderer, interrupt: Interrupt, count: int, seconds: float, width: int
-) -> Sequence[Drop]:
-    told: list[Drop] = []
+    drops: Drops,
+    rules: DropRules,
+    put: Renderer,
+    interrupt: Interrupt,
+    count: int,
+    seconds: float,
+    width: int,
+) -> Sums:
+    sums = Sums()
     until = time.monotonic() + seconds if seconds else None
-    while not interrupt() and not (count and len(told) == count):
+    while not interrupt() and not (count and sums.packets == count):
         left = WAIT if until is None else min(WAIT, until - time.monotonic())
         if left <= 0:
             break
-        select.select([drops.fd], [], [], left)
-        found = list(drops.read())[: count - len(told) if count else None]
+        select.select([drops.fd, *rules.files()], [], [], left)
+        found = list(drops.read())[: count - sums.packets if count else None]
         put.drops(found, width)
-        told += found
-    return told
+        for drop in found:
+            sums.add(drop)
+    return sums
 
 
 def _chosen(terrain: Terrain, nodes: Sequence[str]) -> Mapping[str, str]:

@@ -94,6 +94,20 @@ def rule_places(script: s.Script) -> dict[ChainName, list[Place]]:
             for chain, rules in found.items() if chain not in unclear}  # fmt: skip
 
 
+def chain_places(script: s.Script) -> dict[ChainName, Place]:
+    """Where each chain was first written."""
+    found: dict[ChainName, int] = {}
+    for line in _commands(script.lines):
+        table = line.family or "ip", line.table
+        parts = line.body.parts if isinstance(line.body, s.Table) else ()
+        chains = [(part.name, part) for part in parts if isinstance(part, s.Chain)]
+        if isinstance(line.body, s.Chain):
+            chains.append((line.name, line.body))
+        for name, chain in chains:
+            found.setdefault((*table, name), chain.at)
+    return {chain: script.sources.place(at) for chain, at in found.items()}
+
+
 def _one_more(line: s.Command, rules: list[int]) -> bool:
     """A rule by itself; False where its place cannot be told from the text."""
     word, index = line.position or ("", 0)

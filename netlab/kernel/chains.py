@@ -6,10 +6,13 @@ In the namespace that the calling thread stands in.
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from netlab.firewall.held import OF_TRACES
 from netlab.firewall.hooks import HOOKS
+from netlab.firewall.sources import Place
+from netlab.firewall.swap import chain_places
 from netlab.firewall.transaction import dump
 from netlab.firewall.wire import attributes, each, number, string
 from netlab.kernel import rules
@@ -31,6 +34,8 @@ class HeldChain(NamedTuple):
     policy: str
     devices: tuple[str, ...]
     rules: tuple[HeldRule, ...]
+    place: str = ""
+    """``file:line`` of what made it, where that is known."""
 
 
 def listed(spec: str) -> list[HeldChain]:
@@ -42,11 +47,17 @@ def listed(spec: str) -> list[HeldChain]:
     with socket.socket(socket.AF_NETLINK, kind, NETLINK_NETFILTER) as sock:
         found = dump(sock, "chains")
     chains = [_chain(FAMILIES.get(family, ""), data) for family, data in found]
+    places = chain_places(rules.script_of(spec))
     return [
-        chain._replace(rules=tuple(of_chain.get(chain[:3], ())))
+        chain._replace(rules=tuple(of_chain.get(chain[:3], ())), place=_line(places, chain))
         for chain in chains
         if not chain.table.startswith(OF_TRACES)
     ]
+
+
+def _line(places: Mapping[tuple[str, str, str], Place], chain: HeldChain) -> str:
+    place = places.get(chain[:3])
+    return f"{place.file}:{place.line}" if place else ""
 
 
 def _chain(family: str, data: dict[int, bytes]) -> HeldChain:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from netlab.render.journey import Detail
     from netlab.trace.capture import Captured
     from netlab.trace.drops import Drop
+    from netlab.trace.drops import Sums as DropSums
     from netlab.trace.explain.stack import Stack
     from netlab.trace.live import Sums, Told
     from netlab.trace.model import Trace
@@ -164,8 +165,8 @@ class Renderer(Protocol):
     def drops(self, drops: Iterable[Drop], width: int) -> None:
         """One after the other; ``width``: of the column that tells the place."""
 
-    def drops_ended(self, drops: Sequence[Drop], lost: int) -> None:
-        """On standard error. ``lost``: how many came too fast."""
+    def drops_ended(self, sums: DropSums, lost: int, missed: Sequence[str]) -> None:
+        """On standard error. ``lost``: how many came too fast; ``missed``: what else, in words."""
 
     def testing(self, lab: str, tests: int) -> None:
         """On standard error: tests begin."""

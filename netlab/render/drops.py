@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from netlab.render.journey import short
 from netlab.render.words import count
 
 if TYPE_CHECKING:
-    from netlab.trace.drops import Drop
+    from netlab.trace.drops import Drop, Sums
 
 FEW = 10
 """So many sorts of drops are told of at the end."""
@@ -26,25 +26,24 @@ def line(drop: Drop, width: int) -> Iterator[tuple[str, str]]:
     whole = int(drop.time)
     clock = time.strftime("%H:%M:%S", time.localtime(whole))
     clock += f".{round((drop.time - whole) * 1e6):06d}"
-    yield f"{clock}  {place(drop):<{width}}  {drop.text or 'no IP packet'}", ""
+    yield f"{clock}  {drop.where:<{width}}  {drop.text or 'no IP packet'}", ""
+    why = f"{drop.words}  {short(drop.place)}" if drop.place else drop.words
     where = f"{drop.reason} in {drop.function}" if drop.function else drop.reason
-    yield f"{'':{len(clock)}}  {'':{width}}  ✗ {drop.meaning.words}  ({where})", "red"
+    told = why if drop.rule else f"{why}  ({where})"
+    yield f"{'':{len(clock)}}  {'':{width}}  ✗ {told}", "red"
 
 
-def place(drop: Drop) -> str:
-    return f"{drop.node}:{drop.device}" if drop.device else drop.node
-
-
-def ended(drops: Sequence[Drop], lost: int) -> Iterator[tuple[str, str]]:
-    sorts = Counter((place(d), d.reason) for d in drops)
-    meanings = {(place(d), d.reason): d.meaning for d in drops}
-    yield f"{count(len(drops), 'packet')} dropped", "red" if drops else "green"
-    width = max((len(where) for where, _ in sorts), default=0)
-    for (where, reason), times in sorts.most_common(FEW):
-        meaning = meanings[where, reason]
-        advice = f"; {meaning.advice}" if meaning.advice else ""
-        yield f"  {times:>6}  {where:<{width}}  {meaning.words}{advice}", ""
-    if len(sorts) > FEW:
-        yield f"  … and {len(sorts) - FEW} more sorts", ""
+def ended(sums: Sums, lost: int, missed: Sequence[str]) -> Iterator[tuple[str, str]]:
+    yield f"{count(sums.packets, 'packet')} dropped", "red" if sums.packets else "green"
+    width = max((len(where) for where, _, _ in sums.sorts), default=0)
+    for sort, times in sums.sorts.most_common(FEW):
+        where, words, place = sort
+        advice = f"; {sums.advices[sort]}" if sums.advices[sort] else ""
+        line = f"  {short(place)}" if place else ""
+        yield f"  {times:>6}  {where:<{width}}  {words}{advice}{line}", ""
+    if len(sums.sorts) > FEW:
+        yield f"  … and {len(sums.sorts) - FEW} more sorts", ""
     if lost:
         yield f"{count(lost, 'drop')} came too fast to be told", "yellow"
+    for gap in missed:
+        yield f"not seen: {gap}", "yellow"

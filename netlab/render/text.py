@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from netlab.render.journey import Detail
     from netlab.trace.capture import Captured
     from netlab.trace.drops import Drop
+    from netlab.trace.drops import Sums as DropSums
     from netlab.trace.explain.stack import Stack
     from netlab.trace.live import Sums, Told
     from netlab.trace.model import Trace
@@ -339,10 +340,10 @@ class TextRenderer:
                 self._say(words, style)
         self._out.flush()
 
-    def drops_ended(self, drops: Sequence[Drop], lost: int) -> None:
+    def drops_ended(self, sums: DropSums, lost: int, missed: Sequence[str]) -> None:
         from netlab.render.drops import ended
 
-        for words, style in ended(drops, lost):
+        for words, style in ended(sums, lost, missed):
             _print(words, style, self._err)
 
     def testing(self, lab: str, tests: int) -> None:

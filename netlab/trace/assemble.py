@@ -568,6 +568,7 @@ def walked(messages: Sequence[Seen], fact: ChainFact | None, facts: Facts) -> Ch
         by_policy,
         fact.type if fact else "filter",
         fact.priority if fact else None,
+        fact.place if fact else "",
     )
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import struct
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from netlab.errors import MachineLacks
 from netlab.trace import reasons
@@ -21,6 +22,7 @@ from netlab.trace.bpf.events import GATE, Event, Field, Gate, Head, read
 from netlab.trace.bpf.session import Session
 from netlab.trace.bpf.types import Types
 from netlab.trace.dissect import Flows, told
+from netlab.trace.drop_rules import POLICY, Blame, DropRules
 from netlab.trace.filters import RAW_IP
 from netlab.trace.reasons import Reason
 
@@ -30,6 +32,8 @@ RING = 8 << 20
 """Bytes; room for some 20,000 drops."""
 DEVICE = "sk_buff.dev->nd_net.net->ns.inum"
 SOCKET = "sk_buff.sk->__sk_common.skc_net.net->ns.inum"
+MOST_SORTS = 1000
+BY_NETFILTER = "NETFILTER_DROP"
 PREFIX = "SKB_DROP_REASON_"
 _START, _INODE, _HEAD, _OFFSET = GATE, GATE - 8, GATE - 16, GATE - 24
 
@@ -65,14 +69,63 @@ class Drop:
     meaning: Reason
     text: str
     """The packet in tcpdump's terms; "" for what is no IP."""
+    chain: str = ""
+    """Of nftables, where that dropped it and one knows: ``inet filter forward``."""
+    rule: str = ""
+    """Of that chain, in nft syntax; ``policy drop`` for its policy."""
+    place: str = ""
+    """Where the rule was written: ``office.yaml:31``."""
+
+    @property
+    def where(self) -> str:
+        """``gw:lan``."""
+        return f"{self.node}:{self.device}" if self.device else self.node
+
+    @property
+    def words(self) -> str:
+        """What let it fall, as far as that is known."""
+        if not self.rule:
+            return f"{self.meaning.words}, in {self.chain}" if self.chain else self.meaning.words
+        what = f"the {self.rule}" if self.rule == POLICY else self.rule
+        return f"denied by {what}, in {self.chain}"
+
+
+@dataclass
+class Sums:
+    """What is said of all in the end; of each no more than where it fell and why is kept."""
+
+    packets: int = 0
+    sorts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    """By place, by what let it fall, by the line of the topology."""
+    advices: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    others: int = 0
+    """Of sorts that came when there were too many already."""
+
+    def add(self, drop: Drop) -> None:
+        self.packets += 1
+        sort = drop.where, drop.words, drop.place
+        if sort not in self.sorts and len(self.sorts) >= MOST_SORTS:
+            self.others += 1
+            return
+        self.sorts[sort] += 1
+        self.advices[sort] = "" if drop.rule else drop.meaning.advice
 
 
 class Drops:
     """Those of some namespaces, from now on."""
 
-    def __init__(self, nodes: Mapping[int, str], names: Mapping[str, str], types: Types) -> None:
-        """``nodes``: by inode; ``names``: nodes by address. Raises MachineLacks."""
-        self._nodes, self._names = nodes, names
+    def __init__(
+        self,
+        nodes: Mapping[int, str],
+        names: Mapping[str, str],
+        types: Types,
+        rules: DropRules | None = None,
+    ) -> None:
+        """``nodes``: by inode; ``names``: nodes by address; ``rules``: who knows which rule it was.
+
+        Raises MachineLacks.
+        """
+        self._nodes, self._names, self._rules = nodes, names, rules
         self._flows = Flows()
         self._offset = time.time_ns() - time.monotonic_ns()
         try:
@@ -100,7 +153,10 @@ class Drops:
 
     def read(self) -> Iterator[Drop]:
         """Those that have come by now."""
-        for _, head, fields in self._session.records():
+        found = list(self._session.records())
+        if self._rules is not None:
+            self._rules.read()  # a rule says so before the packet is let go
+        for _, head, fields in found:
             drop = self._drop(head, fields)
             if drop.reason not in reasons.USUAL:
                 yield drop
@@ -109,18 +165,23 @@ class Drops:
         number = _number(fields, "reason")
         name = self._reasons.get(number, str(number)).removeprefix(PREFIX)
         function = _text(fields, "function")
+        node, data = self._nodes.get(_number(fields, "namespace"), ""), _bytes(fields)
+        blame = Blame()
+        if self._rules is not None and name == BY_NETFILTER and node:
+            blame = self._rules.of(node, data)
         return Drop(
             round((head.time + self._offset) / 1e9, 6),
-            self._nodes.get(_number(fields, "namespace"), ""),
+            node,
             _text(fields, "device"),
             name,
             function,
             reasons.of(name, function),
             self._words(fields),
+            *blame,
         )
 
     def _words(self, fields: Mapping[str, int | bytes]) -> str:
-        data = bytes(fields.get("network", b""))
+        data = _bytes(fields)
         if not data or data[0] >> 4 not in (4, 6):
             return ""
         # what is known is the length behind whatever the kernel has taken off already
@@ -181,6 +242,12 @@ def _lacks(problem: Exception) -> MachineLacks:
         f"the kernel does not tell of drops: {said}",
         hint="it takes BPF and BTF (CONFIG_BPF_SYSCALL, CONFIG_DEBUG_INFO_BTF), and root",
     )
+
+
+def _bytes(fields: Mapping[str, int | bytes]) -> bytes:
+    """From the IP header on."""
+    found = fields.get("network", b"")
+    return found if isinstance(found, bytes) else b""
 
 
 def _number(fields: Mapping[str, int | bytes], name: str) -> int:

@@ -102,6 +102,8 @@ class ChainFact:
     devices: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
     """``matched`` of each is None."""
+    place: str = ""
+    """``file:line`` of what made it."""
 
     @property
     def key(self) -> tuple[str, str, str]:

@@ -140,8 +140,8 @@ class Gathering:
         inner = headers.innermost
         known = self._by_buffer.get(sighting.buffer) if sighting.buffer else None
         if inner.packet.fragment:
-            return self._of_pieces(inner.packet) or self._begun(_key(inner), inner.packet, now)
-        key = _key(inner)
+            return self._of_pieces(inner.packet) or self._begun(key_of(inner), inner.packet, now)
+        key = key_of(inner)
         if known is not None and known.key != key and self._tunnels:
             if sighting.known == "buffer":
                 return known  # what cannot be read any more
@@ -217,7 +217,7 @@ def _is_end(sighting: Sighting) -> bool:
     return own or (sighting.hook, sighting.stage) == ("input", "last")
 
 
-def _key(headers: Headers) -> Key:
+def key_of(headers: Headers) -> Key:
     """What stays as it is on the whole way."""
     packet, transport = headers.packet, headers.transport
     if packet.protocol == "tcp":

@@ -76,7 +76,7 @@ def facts_of(
             listening=frozenset(one.port for one in waiting),
             waiting=waiting,
         )
-    return replace(found, chains=_chains(spec)) if with_chains else found
+    return replace(found, chains=chains_of(spec)) if with_chains else found
 
 
 def _waiting(protocol: str, names: Mapping[int, str]) -> tuple[WaitingFact, ...]:
@@ -184,7 +184,8 @@ def _null_route(sock: socket, destination: str) -> Route:
     return Route(destination, prefix, best.type, table=best.table)
 
 
-def _chains(spec: str) -> tuple[ChainFact, ...]:
+def chains_of(spec: str) -> tuple[ChainFact, ...]:
+    """In the namespace that the thread stands in; ``spec`` made its rules."""
     from netlab.kernel import chains  # the compiler takes 50 ms to load
 
     try:
@@ -192,7 +193,7 @@ def _chains(spec: str) -> tuple[ChainFact, ...]:
     except (NetlabError, KernelRefused):
         return ()
     return tuple(
-        ChainFact(*c[:8], tuple(_rule(rule) for rule in c.rules)) for c in found
+        ChainFact(*c[:8], tuple(_rule(rule) for rule in c.rules), c.place) for c in found
     )
 
 

@@ -198,6 +198,8 @@ PLACES: dict[str, Reason] = {
 
 def of(name: str, function: str = "") -> Reason:
     """Of a reason that is not in the table, its name in small letters."""
+    if name == "NO_SOCKET" and function.startswith("ping_rcv"):
+        return Reason("no ping socket waits for that answer; a raw socket may have had it")
     if name == "NOT_SPECIFIED":
         found = PLACES.get(function.partition("+")[0].partition(".")[0])
         if found is not None:

@@ -91,13 +91,15 @@ def explain(evidence: Evidence) -> tuple[Disposition, Cause | None]:
         found = holds(entry, evidence)
         if found:
             words = _words(evidence)
-            rule = evidence.rule if entry.disposition == Disposition.DENIED else None
+            is_denied = entry.disposition == Disposition.DENIED
+            rule = evidence.rule if is_denied else None
+            chain = evidence.chain if is_denied and not rule else None
             return entry.disposition, Cause(
                 entry.name,
                 entry.sentence.format_map(words),
                 entry.advice.format_map(words),
                 rule,
-                rule.place if rule else "",
+                rule.place if rule else chain.place if chain else "",
                 found,
             )
     return Disposition.LOST, None

@@ -55,8 +55,6 @@ FIRST, LAST = -2_000_000_000, 2_000_000_000
 MOST_DEVICES = 256
 """Of one chain (NFT_NETDEVICE_MAX)."""
 L4PROTO, NFTRACE, TRANSPORT = 16, 12, 2
-MOST_A_SECOND = 2000
-"""Packets that are traced of each protocol at each hook, where it is not one that is meant."""
 
 POINTS = {1: "policy", 2: "return", 3: "rule"}
 VERDICTS = {
@@ -85,11 +83,8 @@ def of_mark(mark: Mark) -> Condition:
 
 
 def of_choice(choice: Choice) -> list[Condition]:
-    """By protocol alone: in the node that rewrites a packet, the rest is another matter.
-
-    No more than a few thousand a second: what is told takes its time.
-    """
-    rate = ops.limit(MOST_A_SECOND, 1, MOST_A_SECOND, 0, 0)
+    """By protocol alone: in the node that rewrites a packet, the rest is another matter."""
+    rate = ops.limit(choice.most, 1, choice.most, 0, 0)
     numbers = protocols(choice)
     if not numbers:
         return [(rate,)]
@@ -331,16 +326,19 @@ def watch(scene: Scene) -> Listening:
         hooked = [name for name in devices.values() if name != "lo"]
         ip: Internet = "all"
         chains: Mapping[tuple[str, str, str], str] = {}
+        is_bridged = ns in bridged
         if names[ns] in scene.hooked:
             chains = base_chains()
             ip = "entries" if any(family in IP for family, _, _ in chains) else "none"
+            if scene.choice is not None:  # of many packets, what no rule sees is not told of
+                is_bridged = any(family == "bridge" for family, _, _ in chains)
             if not any(hook in NETDEV_HOOKS for hook in chains.values()):
                 hooked = []
-            if ip == "none" and ns not in bridged and not hooked:
+            if ip == "none" and not is_bridged and not hooked:
                 return
         sock = _listen()
         try:
-            families = _install(sock, scene.probe.cookie, found, hooked, ns in bridged, ip)
+            families = _install(sock, scene.probe.cookie, found, hooked, is_bridged, ip)
         except BaseException:
             sock.close()
             raise
