@@ -31,8 +31,8 @@ SOFTIRQ = "softirq"
 
 CLONED = 1 if sys.byteorder == "little" else 1 << 7
 """The first of several bits in one byte (linux/skbuff.h, ``CLONED_MASK``)."""
-REFERENCES = 0xFFFF
-"""Of ``dataref`` those that count buffers; the other half counts who uses no more than data."""
+REFERENCES, OF_PAYLOAD = 0xFFFF, 16
+"""Bits of ``dataref`` that count buffers; above them, those that leave the headers to others."""
 SOFTIRQS = (
     "HI", "TIMER", "NET_TX", "NET_RX", "BLOCK", "IRQ_POLL", "TASKLET", "SCHED", "HRTIMER", "RCU",
 )  # fmt: skip
@@ -54,6 +54,8 @@ class Anatomy:
     is_cloned: bool | None = None
     shares: int = 0
     """How many buffers have their bytes in that memory; 0 where it is not known."""
+    of_payload: int = 0
+    """How many of these use no more than what is behind the headers, as TCP's own does."""
     segment: int = 0
     """Of each segment that it stands for (``gso_size``); 0 for one that is not cut."""
     segments: int = 0
@@ -83,6 +85,7 @@ def of(
         number("paged") or 0,
         None if flags is None else bool(flags & CLONED),
         (number("references") or 0) & REFERENCES,
+        (number("references") or 0) >> OF_PAYLOAD,
         number("segment") or 0,
         number("segments") or 0,
         context(number(SOFTIRQ)),

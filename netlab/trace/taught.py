@@ -297,7 +297,9 @@ def _nat(step: m.Nat, here: Measured) -> Iterator[str]:
         yield _moved(here, "NAT")
     elif now is not None and now.memory:
         alone = "nobody else's" if now.shares == 1 else f"shared by {now.shares}"
-        yield f"Memory {letters(now.memory)} is {alone}: its bytes were changed where they lie."
+        if now.of_payload:
+            alone += f", but {now.of_payload} leaves the headers to others (dataref's upper half)"
+        yield f"Memory {letters(now.memory)} is {alone}: the headers were changed where they lie."
 
 
 def _route(step: m.Route, here: Measured) -> Iterator[str]:

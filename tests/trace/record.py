@@ -21,6 +21,7 @@ from netlab.cli.trace import chosen, lab_of
 from netlab.kernel.visits import visiting
 from netlab.render import journey as render
 from netlab.trace import record as records
+from netlab.trace import taught
 from netlab.trace.conclude import conclude
 from netlab.trace.journey import Request, observe
 from netlab.trace.request import Words, probe_of
@@ -37,6 +38,7 @@ class Scenario:
     """``NODE COMMAND…``, done before."""
     respond: int = 0
     watchers: str = WATCHERS
+    in_depth: bool = False
 
 
 NAT = """\
@@ -129,6 +131,10 @@ SCENARIOS = {
         NAT, Words("cli", "srv", tcp=8080, to="10.1.0.1"), respond=80,
         watchers="bpf,conntrack,counters,nft-trace",
     ),
+    "kernel-in-depth": Scenario(
+        NAT, Words("cli", "srv", tcp=8080, to="10.1.0.1"), respond=80,
+        watchers="bpf,conntrack,nft-trace", in_depth=True,
+    ),
     "kernel-dropped": Scenario(NAT, Words("cli", "srv", tcp=23), watchers="bpf"),
     "kernel-pieces": Scenario(
         SEGMENT, Words("a", "b", udp=53, size=4000), respond=53, watchers="bpf,nft-trace"
@@ -158,7 +164,8 @@ def record(name: str, scenario: Scenario) -> records.Record:
             node, *command = hand.split()
             subprocess.run(["ip", "netns", "exec", f"{lab}.{node}", *command], capture_output=True)
         terrain, identities, _ = lab_of(lab)
-        request = Request(probe_of(scenario.words, terrain), scenario.respond)
+        probe = probe_of(scenario.words, terrain)
+        request = Request(probe, scenario.respond, in_depth=scenario.in_depth)
         with visiting(identities) as visits:
             found = observe(terrain, request, visits, chosen(scenario.watchers))
     finally:
@@ -176,10 +183,14 @@ def write(name: str, found: records.Record) -> None:
 
 
 def story(found: records.Record) -> str:
-    """As it is told, without what is another one each time."""
-    told = [text.partition("\t") for text, _ in render.lines(conclude(found), "usual")]
-    lines = [f"{left}\t{right}" if ":" in right else left for left, _, right in told]
-    return "\n".join(line.rstrip() for line in lines if not line.startswith("cookie")) + "\n"
+    """As it is told, without what is another one each time; where it is to teach, with that."""
+    trace = conclude(found)
+    lines = render.lines(trace, "usual")
+    if any(s.anatomy for s in found.sightings):
+        lines = render.lines(trace, "teach", taught.of(found, trace))
+    told = [text.partition("\t") for text, _ in lines]
+    kept = [f"{left}\t{right}" if ":" in right else left for left, _, right in told]
+    return "\n".join(line.rstrip() for line in kept if not line.startswith("cookie")) + "\n"
 
 
 def main(names: list[str]) -> None:
