@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from netlab.errors import MachineLacks
+from netlab.kernel.capabilities import NO_RAW
 
 T = TypeVar("T")
 
@@ -119,8 +120,7 @@ def _raw(family: int, protocol: int) -> socket.socket:
     try:
         return socket.socket(family, socket.SOCK_RAW, protocol)
     except PermissionError as problem:
-        why = "an echo request takes a raw socket, and root has no CAP_NET_RAW here"
-        raise MachineLacks(why, hint="a container needs --cap-add CAP_NET_RAW") from problem
+        raise MachineLacks("an echo request takes a raw socket", hint=NO_RAW) from problem
 
 
 def _request(is_six: bool, number: int, data: bytes) -> bytes:

@@ -54,6 +54,7 @@ def _watchers() -> Iterator[Feature]:
 def _needs(file: str) -> set[str]:
     """By the names of ``netlab.kernel.probe``."""
     from netlab.cli.work import read
+    from netlab.kernel.view import nearest
     from netlab.resources.device import Device, Tun
     from netlab.resources.entry import Entry
     from netlab.resources.firewall import Firewall
@@ -76,8 +77,10 @@ def _needs(file: str) -> set[str]:
                 needs.add("multipath")
             case Address() if ":" in resource.cidr:
                 needs.add("IPv6")
-            case Entry() if any(not os.path.exists(path) for path, _, _ in resource.files):
-                needs.add("overlayfs")
+            case Entry():
+                absent = [path for path, _, _ in resource.files if not os.path.exists(path)]
+                needs |= {"overlayfs"} if absent else set()
+                needs |= {"chroot"} if "/" in map(nearest, absent) else set()
             case _:
                 continue
     return needs

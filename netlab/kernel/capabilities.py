@@ -12,6 +12,8 @@ CAP_KILL it is not ended: `down` would leave it behind.
 OWN_RUN = "a user namespace needs a /run of its own: mount -t tmpfs tmpfs /run"
 """The way out where the directories of the machine's root are in the way."""
 
+NO_RAW = "root needs CAP_NET_RAW; a container needs --cap-add CAP_NET_RAW"
+
 _ALL_USERS = ["0", "0", str(2**32 - 1)]
 """/proc/self/uid_map where no user namespace is in between (user_namespaces(7))."""
 

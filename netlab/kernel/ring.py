@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 
 from netlab.errors import KernelRefused, MachineLacks
-from netlab.kernel import libc
+from netlab.kernel import capabilities, libc
 
 BLOCK = 128 << 10
 """Bytes: the largest packet has to fit into one, and 64 KiB come in one piece (GSO)."""
@@ -181,6 +181,7 @@ def _refusal(problem: OSError, device: str, blocks: int) -> KernelRefused:
     said = problem.strerror or ""
     hint = {
         errno.ENOMEM: f"each interface asks for {blocks * BLOCK >> 10} KiB; name those you need",
+        errno.EPERM: capabilities.NO_RAW,
         errno.EMFILE: "too many interfaces for `ulimit -n`; name those you need",
     }.get(problem.errno or 0, "")
     told = f"{device}: the kernel refused: {said}"

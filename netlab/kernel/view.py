@@ -39,7 +39,7 @@ def lay_files(files: Sequence[File], stage: str) -> None:
     work = os.open(stage, os.O_PATH | os.O_CLOEXEC)
     try:
         missing = [file for file in files if not os.path.exists(file[0])]
-        for file in sorted(missing, key=lambda f: len(_nearest(f[0]))):
+        for file in sorted(missing, key=lambda f: len(nearest(f[0]))):
             _add(file, f"/proc/self/fd/{work}")
         for number, (path, text, mode) in enumerate(f for f in files if f not in missing):
             copy = f"/proc/self/fd/{work}/{number}"
@@ -71,7 +71,7 @@ def _procfs() -> int:
 
 def _add(file: File, work: str) -> None:
     path, text, mode = file
-    directory = _nearest(path)
+    directory = nearest(path)
     overlays = f"{work}/overlays"
     os.makedirs(overlays, exist_ok=True)
     if str(os.stat(directory).st_dev) not in os.listdir(overlays):
@@ -109,8 +109,20 @@ def _new_root(place: str, options: str) -> None:
     old = _held(_mounts_below("/"))
     _mount_overlay(place, options)
     _put_back(old, place)
-    os.chroot(place)
+    _chroot(place)
     os.chdir("/")
+
+
+def _chroot(place: str) -> None:
+    try:
+        os.chroot(place)
+    except PermissionError as refusal:
+        from netlab.errors import MachineLacks
+
+        raise MachineLacks(
+            "a file in / that the machine does not have needs chroot(2)",
+            hint="root needs CAP_SYS_CHROOT; a container needs --cap-add CAP_SYS_CHROOT",
+        ) from refusal
 
 
 def _mount_overlay(target: str, options: str) -> None:
@@ -188,7 +200,7 @@ def _unescaped(point: str) -> str:
     return point
 
 
-def _nearest(path: str) -> str:
+def nearest(path: str) -> str:
     """The nearest directory above ``path`` that exists."""
     directory = os.path.dirname(path)
     while not os.path.isdir(directory):

@@ -6,6 +6,7 @@ is killed.
 
 from __future__ import annotations
 
+import errno
 import selectors
 import socket
 import time
@@ -18,6 +19,7 @@ from functools import partial
 from netlab.errors import KernelRefused, MachineLacks
 from netlab.firewall.held import OF_TRACES
 from netlab.kernel import lookup, sockets
+from netlab.kernel.capabilities import NO_RAW
 from netlab.kernel.limits import raise_limit
 from netlab.kernel.visits import Visits
 from netlab.kernel.wire import open_socket
@@ -126,7 +128,10 @@ def _sender(terrain: Terrain, request: Request, visits: Visits) -> Sender:
     except OSError as problem:
         said = problem.strerror or str(problem)
         if isinstance(problem, PermissionError):
-            raise MachineLacks(f"{probe.sender} may not send this: {said}") from problem
+            why = f"{probe.sender} may not send this: {said}"
+            raise MachineLacks(
+                why, hint=NO_RAW if problem.errno == errno.EPERM else ""
+            ) from problem
         raise KernelRefused(
             f"{probe.sender} cannot send from port {probe.from_port}: {said}"
             if probe.from_port else f"{probe.sender} cannot send this: {said}",
