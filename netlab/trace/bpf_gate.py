@@ -73,9 +73,9 @@ class Gates:
         self._marks, self._pid, self._ports = marks, pid, ports
         self._offsets = {
             name: types.way(f"sk_buff.{name}").offsets[0]
-            for name in (*_POINTERS, "_nfct", "sk")
+            for name in (*_POINTERS, "sk")
         }
-        self._hook = types.way("nf_hook_state.hook")
+        self._types = types
         self._protocol = types.way("sock.sk_protocol")
         self._family = types.way("sock.__sk_common.skc_family").offsets[0]
         self._queue = types.way("sock.sk_receive_queue.qlen").offsets[0]
@@ -342,7 +342,8 @@ class Gates:
     def _at_output(self, code: Code, elsewhere: str) -> None:
         sizes: dict[int, Size] = {1: 1, 2: 2, 4: 4, 8: 8}
         code.load(8, R1, R6, 8 * HOOK.index("nf_hook_state *"))
-        code.load(sizes[self._hook.size], R1, R1, self._hook.offsets[0])
+        hook = self._types.way("nf_hook_state.hook")
+        code.load(sizes[hook.size], R1, R1, hook.offsets[0])
         code.jump_if(R1, "!=", OUTPUT, elsewhere)
 
     def _pid_of_reader(self, code: Code) -> None:
@@ -352,7 +353,10 @@ class Gates:
     # at a hook
 
     def _find_connection(self, code: Code) -> None:
-        read(code, FP, CONNECTION, 8, R7, self._offsets["_nfct"])
+        try:
+            read(code, FP, CONNECTION, 8, R7, self._types.way("sk_buff._nfct").offsets[0])
+        except NoSuchType:  # a kernel without connection tracking
+            code.store(8, FP, CONNECTION, 0)
         code.load(8, R1, FP, CONNECTION)
         code.set(R2, R1)
         code.mask(R1, _INFO)

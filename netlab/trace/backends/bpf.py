@@ -136,7 +136,7 @@ def _watching(scene: Scene, session: Session, types: Types) -> Watching:
                 hooks[stage] = number
     telling = told(
         inodes, probe.sender, os.getpid(), terrain,
-        types.names("skb_drop_reason"), _names(types, "sk_rst_reason"), _offset(),
+        _names(types, "skb_drop_reason"), _names(types, "sk_rst_reason"), _offset(),
     )  # fmt: skip
     hooked, gaps = _attach_hooks(scene, session, hooks, families)
     if lacks:
@@ -172,9 +172,9 @@ def _load(
             if left:
                 session.missing.append(f"{tried.name or name} cannot tell: {', '.join(left)}")
             return number
-        except BpfRefused as refusal:
+        except (BpfRefused, NoSuchType) as refusal:
             problem = refusal
-            if refusal.errno in FORBIDDEN:
+            if getattr(refusal, "errno", 0) in FORBIDDEN:
                 break
     if name in FRAMES or getattr(problem, "errno", 0) in FORBIDDEN:
         raise problem
@@ -344,6 +344,7 @@ def lacks() -> Mapping[str, str]:
     """Each program is loaded, and nothing is watched; see ``Backend``."""
     found: dict[str, str] = {}
     with suppress(BpfRefused, NoSuchType), closing(_on_trial()) as (session, gates):
+        found |= _lacks_in_depth(session, gates)
         for name, point in POINTS.items():
             before = len(session.missing)
             number = _load(session, gates, name, point, found)
@@ -354,6 +355,21 @@ def lacks() -> Mapping[str, str]:
                     _attach(session, number, FAMILIES[4], OUTPUT, STAGES["first"])
                 except BpfRefused as refusal:
                     found[point.about] = str(refusal.strerror)
+    return found
+
+
+def _lacks_in_depth(session: Session, gates: Gates) -> Mapping[str, str]:
+    """Of what only a trace that teaches asks for; a frame that comes in has all of it."""
+    found: dict[str, str] = {}
+    depth = _Depth(session)
+    if session.missing:
+        found["which softirq runs, for --teach"] = ", ".join(session.missing)
+    before = len(session.missing)
+    usual = POINTS["rx"]
+    bare = usual._replace(event=usual.event._replace(fields=()))
+    _load(session, gates, "rx", depth.point(bare), {}, depth)
+    if len(session.missing) > before:
+        found["how buffers lie in memory, for --teach"] = ", ".join(session.missing[before:])
     return found
 
 

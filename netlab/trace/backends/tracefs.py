@@ -175,10 +175,17 @@ def watch(scene: Scene) -> Watching:
     return Watching(opened, Walk(scene.probe, scene.terrain), offset)
 
 
+def lacks() -> Mapping[str, str]:
+    """See ``Backend``."""
+    hidden = symbols.obstacle()
+    return {"the function that lets a packet fall": hidden} if hidden else {}
+
+
 backend = Backend(
     about="the kernel's reason for a drop, where BPF is not allowed",
     option="CONFIG_FTRACE",
     obstacle=instances.obstacle,
     watch=watch,
+    lacks=lacks,
     instead_of="bpf",
 )

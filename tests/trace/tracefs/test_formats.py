@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from netlab.trace.backends.tracefs import backend
 from netlab.trace.tracefs import pages, symbols
 from netlab.trace.tracefs.formats import Field, head, parse
 from netlab.trace.tracefs.pages import Record, header_size, missed, records
@@ -110,3 +111,18 @@ def test_places_have_names(tmp_path: Path) -> None:
     }  # fmt: skip
     file.write_text("0000000000000000 T first\n")
     assert symbols.names([0x2010], str(file)) == {}
+
+
+def test_hidden_places_are_named_as_what_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "kallsyms"
+    monkeypatch.setattr(symbols, "KALLSYMS", str(file))
+    assert symbols.obstacle() == f"{file}: No such file or directory (CONFIG_KALLSYMS)"
+    assert symbols.names([0x2010]) == {}
+    file.write_text("0000000000000000 T first\n0000000000000000 T second\n")
+    assert symbols.obstacle() == f"{file} hides addresses (sysctl kernel.kptr_restrict, CAP_SYSLOG)"
+    assert backend.lacks() == {"the function that lets a packet fall": symbols.obstacle()}
+    assert symbols.names([0x2010]) == {}
+    file.write_text("0000000000000000 A zero\n0000000000002000 T second\n")
+    assert backend.lacks() == {}
