@@ -13,14 +13,13 @@ are those of ``netlab.errors``; their text is a sentence for people.
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -32,13 +31,12 @@ if TYPE_CHECKING:
     from netlab.cli.work import Read
     from netlab.kernel.visits import Visits
     from netlab.lab.portrait import Portrait
+    from netlab.matrix.model import Matrix
 
 __all__ = ["Lab", "Link", "Node"]
 
 T = TypeVar("T")
 
-KEPT = frozenset({"permanent", "noarp"})
-"""Neighbours that were set by hand, or need none."""
 SECONDS = 60.0
 """How long a command in a node may take unless another time is given."""
 
@@ -64,6 +62,7 @@ class Lab:
         self._stack = ExitStack()
         self._path = ""
         self._read: Read | None = None
+        self._drawn: Portrait | None = None
         self._visits: Visits | None = None
         self._downed: set[tuple[str, str]] = set()
 
@@ -78,7 +77,7 @@ class Lab:
 
         lease.check(self._owner)
         self._path = self._path or self._file()
-        self._read = read(self._path, name=self._wanted)
+        self._read, self._drawn = read(self._path, name=self._wanted), None
         here = ground()
         try:
             done = lifecycle.up(here, self._read.wanted)
@@ -124,18 +123,16 @@ class Lab:
     def reset(self) -> None:
         """A clean baseline: links up again, no connections tracked, no neighbours known."""
         from netlab.cli.work import ground
+        from netlab.kernel.neighbours import forget
 
         self._switch_on(self._downed)
-        inodes = {
-            node.namespace: self._identity(node.name) for node in self._picture().nodes.values()
-        }
         here = ground()
         try:
-            here.machine.forget_connections(inodes)
+            here.machine.forget_connections(self._identities())
         finally:
             here.machine.close()
-        for name in self._picture().nodes:
-            self.inside(name, _forget_neighbours)
+        for name in self.nodes:
+            self.inside(name, forget)
 
     # its parts
 
@@ -176,9 +173,23 @@ class Lab:
         if self._visits is None:
             from netlab.kernel.visits import visiting
 
-            identities = {f"{self.name}.{name}": self._identity(name) for name in self.nodes}
-            self._visits = self._stack.enter_context(visiting(identities))
+            self._visits = self._stack.enter_context(visiting(self._identities()))
         return self._visits.at(f"{self.name}.{node}", act)
+
+    def matrix(
+        self, *, tcp: Sequence[int] = (), udp: Sequence[int] = (), version: int = 0
+    ) -> Matrix:
+        """Every node asks every other one, by ping unless ports are given; all side by side.
+
+        ``lab.matrix().of("ping")["client", "db"].word`` is ``answered``, ``denied`` or another
+        word of ``netlab.matrix.model.MEANING``.
+        """
+        from netlab.matrix.take import PING, Probe, Questions, take
+        from netlab.trace import terrain
+
+        probes = [*(Probe("tcp", port) for port in tcp), *(Probe("udp", port) for port in udp)]
+        spots = terrain.of_lab(self._picture(), self._known().wanted.inventory)
+        return take(spots, self, Questions(tuple(probes) or (PING,), version))
 
     def addresses(self, node: str) -> list[str]:
         """Of a node, without prefix lengths, in the order of its interfaces."""
@@ -191,17 +202,22 @@ class Lab:
         return self._read
 
     def _picture(self) -> Portrait:
-        from netlab.lab.glance import Header
-        from netlab.lab.portrait import portrait
+        if self._drawn is None:
+            from netlab.lab.glance import Header, Summary
+            from netlab.lab.portrait import portrait
 
-        wanted = self._known().wanted
-        header = Header(wanted.lab, "", wanted.file, wanted.digest)
-        return portrait(header, None, wanted.inventory, {})
+            wanted = self._known().wanted
+            header = Header(wanted.lab, "", wanted.file, wanted.digest)
+            summary = Summary(nodes=wanted.nodes, links=wanted.links)
+            self._drawn = portrait(header, summary, wanted.inventory, {})
+        return self._drawn
 
-    def _identity(self, node: str) -> int:
-        from netlab.cli.which import identity_of
+    def _identities(self) -> dict[str, int]:
+        """By namespace."""
+        from netlab.cli.which import identities_of
 
-        return identity_of(self.name, node)
+        found = identities_of(self.name, self.nodes)
+        return {f"{self.name}.{node}": told for node, told in found.items()}
 
     def _switch_on(self, ends: Collection[tuple[str, str]]) -> None:
         """And what the kernel took away with them: routes, and IPv6's addresses."""
@@ -283,6 +299,25 @@ class Node:
 
         return ping(self.lab, self.name, self._address(to, version), within)
 
+    def pings(
+        self, to: Iterable[str] = (), *, within: float = 1.5, version: int = 0
+    ) -> dict[str, str]:
+        """What nodes or addresses answer, all others without ``to``; they are asked side by side.
+
+        By their names ``answered``, ``denied`` for silence, or why not, as in a matrix.
+        """
+        from netlab.matrix.pairs import Pair
+        from netlab.matrix.take import ask
+
+        names = list(to) or [name for name in self.lab.nodes if self._is_asked(name, version)]
+        pairs = [Pair(self.name, name, self._address(name, version)) for name in names]
+        found = ask(self.lab, self.lab.nodes, pairs, patience=within)
+        return {name: found[place].word for place, name in enumerate(names)}
+
+    def _is_asked(self, name: str, version: int) -> bool:
+        own = (":" in address for address in self.lab.addresses(name))
+        return name != self.name and any(not version or is_6 == (version == 6) for is_6 in own)
+
     def tcp(self, to: str, port: int, *, within: float = 1.0, version: int = 0) -> str:
         """``connected``, ``refused``, ``denied`` (no answer in time), ``unreachable``.
 
@@ -338,15 +373,3 @@ def _switch(device: str, up: bool) -> None:
     with open_socket() as sock:
         for said in transact(sock, [links.set_up(socket.if_nametoindex(device), up)]):
             raise OSError(said.errno, said.words)
-
-
-def _forget_neighbours() -> None:
-    from netlab.kernel import addresses, lookup
-    from netlab.kernel.wire import open_socket, transact
-
-    with open_socket() as sock:
-        learned = [n for n in lookup.neighbours(sock) if n.state not in KEPT]
-        gone = [addresses.del_neighbour(n.device, n.address, False) for n in learned]
-        for said in transact(sock, gone):
-            if said.errno != errno.ENOENT:
-                raise OSError(said.errno, said.words)

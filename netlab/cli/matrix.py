@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LAST_PORT = 65535
-SYN_AGAIN = 1.1
-"""Seconds after which TCP has sent its first packet twice."""
+LEAST = 1.1
+"""Seconds after which TCP and ARP have asked twice."""
 
 
 class Words(NamedTuple):
@@ -32,7 +32,7 @@ class Words(NamedTuple):
     udp: str = ""
     version: int = 0
     within: float = 0.0
-    """Seconds; 0 for as long as the probe needs."""
+    """Seconds; 0 for the usual time."""
 
 
 class Files(NamedTuple):
@@ -72,14 +72,12 @@ def matrix(lab_or_file: str, words: Words, files: Files, json: bool) -> int:
 
 def questions(words: Words) -> Questions:
     """Raises UsageError."""
-    from netlab.matrix.take import Probe, Questions
+    from netlab.matrix.take import PING, Questions
 
-    probes = [*_ports("tcp", words.tcp), *_ports("udp", words.udp)] or [Probe("ping")]
-    if words.tcp and 0 < words.within < SYN_AGAIN:
-        raise UsageError(
-            f"--within {words.within:g}s: TCP asks again after a second, silence counts only then",
-            hint=f"say {SYN_AGAIN:g}s or more",
-        )
+    probes = [*_ports("tcp", words.tcp), *_ports("udp", words.udp)] or [PING]
+    if 0 < words.within < LEAST:
+        why = "TCP and ARP ask again after a second, and silence counts only then"
+        raise UsageError(f"--within {words.within:g}s: {why}", hint=f"say {LEAST:g}s or more")
     return Questions(tuple(probes), words.version, words.within)
 
 
@@ -95,7 +93,7 @@ def _ports(kind: str, text: str) -> Iterator[Probe]:
 
 def _as_saved(asked: Questions, words: Words, before: Matrix, name: str) -> Questions:
     """What was asked then is asked now. Raises UsageError where something else is wanted."""
-    from netlab.matrix.take import Probe
+    from netlab.matrix.take import PING
 
     names = tuple(probe.name for probe in asked.probes)
     if (words.tcp or words.udp) and names != before.probes:
@@ -105,7 +103,7 @@ def _as_saved(asked: Questions, words: Words, before: Matrix, name: str) -> Ques
         raise UsageError(f"{name} was saved with {version}")
     probes = []
     for kind, _, port in (probe.partition(" ") for probe in before.probes):
-        probes += list(_ports(kind, port)) if kind in ("tcp", "udp") else [Probe("ping")]
+        probes += list(_ports(kind, port)) if kind in ("tcp", "udp") else [PING]
     return asked._replace(probes=tuple(probes), version=before.version)
 
 

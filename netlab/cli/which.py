@@ -15,6 +15,7 @@ from netlab.lab import state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # see netlab.errors
+    from collections.abc import Iterable
     from typing import NoReturn
 
     from netlab.render.base import Renderer
@@ -77,11 +78,20 @@ def identity_of(lab: str, node: str) -> int:
 
     Raises LabNotFound.
     """
+    return identities_of(lab, [node])[node]
+
+
+def identities_of(lab: str, nodes: Iterable[str]) -> dict[str, int]:
+    """By node. Raises LabNotFound."""
     raw = state.read_journal(state_directory(), lab)
     if raw is None:
         no_such_lab(lab)
     if not _is_of_this_boot(raw):  # another one's identities mean others now
         no_such_lab(lab)
+    return {node: _identity_in(raw, lab, node) for node in nodes}
+
+
+def _identity_in(raw: bytes, lab: str, node: str) -> int:
     mark = f'"{lab}.{node}":'.encode()
     at = raw.rfind(mark)
     if at < 0:

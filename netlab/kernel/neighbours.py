@@ -27,7 +27,8 @@ ENTRIES_AT, FULL_AT = 4, 80
 
 KEPT = frozenset({"permanent", "noarp"})
 """Set by hand, or never asked for."""
-UNANSWERED = frozenset({"incomplete", "failed"})
+SOUGHT = "incomplete"
+UNANSWERED = frozenset({SOUGHT, "failed"})
 
 Known = frozenset[tuple[int, str]]
 """Neighbours, by device and address."""
@@ -73,14 +74,18 @@ def unanswered() -> frozenset[str]:
         return frozenset(n.address for n in lookup.neighbours(sock) if n.state in UNANSWERED)
 
 
-def forget(but: Collection[tuple[int, str]] = ()) -> None:
-    """What the namespace has learned, all or all but some. Raises OSError."""
+def forget(but: Collection[tuple[int, str]] = (), *, sought: bool = True) -> None:
+    """What the namespace has learned, all or all but some. Raises OSError.
+
+    ``sought``: also whom it looks for; what waits for that is told that nobody is there.
+    """
     with open_socket() as sock:
-        known = [n for n in lookup.neighbours(sock) if n.state not in KEPT]
         gone = [
             addresses.del_neighbour(n.device, n.address, False)
-            for n in known
-            if (n.device, n.address) not in but
+            for n in lookup.neighbours(sock)
+            if n.state not in KEPT
+            and (sought or n.state != SOUGHT)
+            and (n.device, n.address) not in but
         ]
         for said in transact(sock, gone):
             if said.errno != errno.ENOENT:

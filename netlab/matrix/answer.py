@@ -51,12 +51,14 @@ class Answer(NamedTuple):
 OWN = "self"
 """The sender itself."""
 NO_NEIGHBOUR = Answer("no-neighbour", OWN, "nobody on its segment answers")
-NOBODY_THERE = frozenset({SAID[4, 3, 1], SAID[6, 1, 3]})
-"""What a node says to itself when it has looked for a neighbour in vain."""
+NOBODY_THERE = {(4, 3, 1), (6, 1, 3)}
+"""What a node tells itself when it has looked for a neighbour in vain."""
 
 
 def of_error(version: int, kind: int, code: int, by: str) -> Answer:
     """An ICMP error from ``by``."""
+    if by == OWN and (version, kind, code) in NOBODY_THERE:
+        return NO_NEIGHBOUR
     told = SAID.get((version, kind, code), f"ICMP error type {kind} code {code}")
     return Answer("refused" if (version, kind, code) in PORT else "unreachable", by, told)
 

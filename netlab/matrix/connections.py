@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from netlab.attempts import Where
 from netlab.kernel import limits
-from netlab.matrix.answer import Answer, of_errno, of_error
+from netlab.matrix.answer import OWN, Answer, of_errno, of_error
 from netlab.matrix.pairs import Pair
 
 RECVERR = {4: (socket.IPPROTO_IP, 11), 6: (socket.IPPROTO_IPV6, 25)}
@@ -112,29 +112,32 @@ class Connections:
 
     def _refusal(self, place: int, number: int) -> Answer | None:
         """Raises OSError for what says nothing about the network."""
-        found = self._told(place)
-        if found is None and number == errno.ECONNREFUSED:
-            found = Answer("refused", self._pairs[place].address, "a reset")
-        if found is None and number == errno.ENETUNREACH:
-            found = of_errno(number)
-        if found is None and number and number != errno.ETIMEDOUT:
-            found = of_errno(number)
-            if found is None:
-                what = f"{self._pairs[place].source} → {self._pairs[place].address}:{self._port}"
-                raise OSError(number, os.strerror(number), what)
+        found = self._told(place) or self._without_icmp(place, number)
         if found is not None:
             self._close(place)
         return found
 
+    def _without_icmp(self, place: int, number: int) -> Answer | None:
+        if number == errno.ECONNREFUSED:
+            return Answer("refused", self._pairs[place].address, "a reset")
+        found = of_errno(number)
+        if found is None and number not in (0, errno.ETIMEDOUT):
+            what = f"{self._pairs[place].source} → {self._pairs[place].address}:{self._port}"
+            raise OSError(number, os.strerror(number), what)
+        return found
+
     def _told(self, place: int) -> Answer | None:
         """The ICMP error that stands in the socket's queue, None for none."""
+        sock = self._sockets[place]
         with suppress(OSError):
-            _, ancillary, _, _ = self._sockets[place].recvmsg(512, 512, socket.MSG_ERRQUEUE)
+            _, ancillary, _, _ = sock.recvmsg(512, 512, socket.MSG_ERRQUEUE)
             for _, _, data in ancillary:
                 _, origin, kind, code, _, _ = ERROR.unpack_from(data)
                 if origin in ORIGINS:
                     version = ORIGINS[origin]
-                    return of_error(version, kind, code, _offender(version, data[ERROR.size :]))
+                    by = _offender(version, data[ERROR.size :])
+                    own = sock.getsockname()[0]
+                    return of_error(version, kind, code, OWN if by == own else by)
         return None
 
     def rest(self, places: Sequence[int]) -> None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from netlab.attempts import Where, checksum
-from netlab.matrix.answer import ECHO_REPLY, ERRORS, Answer, of_errno, of_error
+from netlab.matrix.answer import ECHO_REPLY, ERRORS, OWN, Answer, of_errno, of_error
 from netlab.matrix.pairs import Pair
 
 REQUEST = {4: 8, 6: 128}
@@ -34,6 +34,8 @@ PASSED = {
     ),
 }
 """Which ICMP comes to a socket: of answers and errors the bit is clear."""
+SOURCES = {4: (socket.AF_INET, 12, 4), 6: (socket.AF_INET6, 8, 16)}
+"""Where its source stands in a packet."""
 BUSY = {errno.ENOBUFS, errno.EAGAIN, errno.ENETDOWN}
 """It may be sent later."""
 
@@ -128,8 +130,10 @@ class Echoes:
             return None
         kind, code, _, _, _ = HEAD.unpack_from(message)
         if kind != ECHO_REPLY[version]:
-            place = self._quoted(version, message[HEAD.size :])
-            return None if place is None else (place, of_error(version, kind, code, who))
+            quoted = message[HEAD.size :]
+            place = self._quoted(version, quoted)
+            by = OWN if _source(version, quoted) == who else who
+            return None if place is None else (place, of_error(version, kind, code, by))
         if len(message) < HEAD.size + TOLD.size:
             return None
         token, place, sent = TOLD.unpack_from(message, HEAD.size)
@@ -149,6 +153,12 @@ class Echoes:
         if place >= len(self._pairs) or not self._token.startswith(whole):
             return None
         return place
+
+
+def _source(version: int, packet: bytes) -> str:
+    family, at, size = SOURCES[version]
+    data = packet[at : at + size]
+    return socket.inet_ntop(family, data) if len(data) == size else ""
 
 
 def _version(pair: Pair) -> int:

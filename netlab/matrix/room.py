@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 
 from netlab.attempts import Where
 from netlab.kernel import neighbours
@@ -54,7 +55,7 @@ class Room:
     def _forget(self, but: Mapping[str, neighbours.Known]) -> None:
         for node in self._nodes:
             known = but.get(node, frozenset())
-            self._where.inside(node, lambda known=known: neighbours.forget(known))  # type: ignore[misc]
+            self._where.inside(node, partial(neighbours.forget, known, sought=False))
 
     def _free(self) -> int:
         return min(table.most - table.entries for table in self._tables()) - SPARE

@@ -7,7 +7,7 @@ time is over. A prober never waits for one pair, so that a hundred silent ones t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Protocol
@@ -21,16 +21,19 @@ from netlab.matrix.room import Room
 
 QUIET = 0.02
 """Seconds without an answer after which the next are asked."""
-OFTEN = 64
-"""So many are asked before one looks for answers: a socket holds some 250."""
+WINDOW, PAUSE = 16, 0.004
+"""So many are asked at a stretch, and so many seconds without an answer end the wait for them."""
 FIRST, AGAIN = 1, 2
 """What a pair adds to the table of neighbours: where all are asked, two directions share theirs."""
 NEIGHBOUR = 3.3
-"""Seconds after which whoever looks for a neighbour says that there is none (RFC 1122, 2.3.2.2)."""
+"""Seconds after which a neighbour has been looked for three times, and is given up (arp(7))."""
 TRIES = 3
 """So often those are asked again for whom the table of neighbours was full."""
 SILENT = Answer("denied", "", "silence")
 FULL = Answer("unknown", "", "the kernel's table of neighbours is full (gc_thresh3)")
+
+
+Sought = dict[str, frozenset[str]]
 
 
 class Prober(Protocol):
@@ -106,13 +109,20 @@ class Survey:
         return [place for place in places if place not in self.found]
 
     def _ask(self, places: Sequence[int]) -> None:
+        """No faster than they are answered, as long as they are.
+
+        Before a neighbour is asked, all ports of its segment are asked for it (ARP); their packets
+        wait in one queue a processor (net.core.netdev_max_backlog), and are lost where it is full.
+        """
         self._prober.open(places)
-        for order, place in enumerate(places, 1):
-            answer = self._prober.ask(place)
-            if answer is not None:
-                self.found.setdefault(place, answer)
-            if not order % OFTEN:
-                self._collect(0)
+        for first in range(0, len(places), WINDOW):
+            some = places[first : first + WINDOW]
+            for place in self._open(some):
+                answer = self._prober.ask(place)
+                if answer is not None:
+                    self.found.setdefault(place, answer)
+            while self._open(some) and self._collect(PAUSE):
+                pass
 
     def _collect(self, within: float) -> int:
         """How many have come."""
@@ -126,13 +136,18 @@ class Survey:
         began = time.monotonic()
         self._press(places, began + self._patience)
         sought = self._sought() if self._open(places) else {}
-        silent = {p: self._silence(self._pairs[p], sought) for p in self._open(places)}
-        # a router that looks for a neighbour will say how that ended
+        # whoever looks for a neighbour, the sender or a router, says after a while how that ended
         missing = {address for some in sought.values() for address in some}
-        waiting = [p for p in silent if silent[p] == SILENT and self._pairs[p].address in missing]
+        waiting = [
+            place
+            for place in self._open(places)
+            if self._pairs[place].address in missing or self._is_alone(place, sought)
+        ]
         self._press(waiting, began + NEIGHBOUR)
-        self._prober.rest(self._open(places))
-        return silent
+        sought = self._sought() if self._open(places) else {}
+        silent = self._open(places)
+        self._prober.rest(silent)
+        return {p: NO_NEIGHBOUR if self._is_alone(p, sought) else SILENT for p in silent}
 
     def _press(self, places: Sequence[int], until: float) -> None:
         while (left := self._open(places)) and (now := time.monotonic()) < until:
@@ -141,16 +156,17 @@ class Survey:
             while self._open(left) and (wait := again - time.monotonic()) > 0:
                 self._collect(wait)
 
-    def _sought(self) -> dict[str, frozenset[str]]:
+    def _sought(self) -> Sought:
         """By node the addresses of neighbours that it looks for in vain."""
         return {node: self._where.inside(node, neighbours.unanswered) for node in self._nodes}
 
-    def _silence(self, pair: Pair, sought: Mapping[str, frozenset[str]]) -> Answer:
+    def _is_alone(self, place: int, sought: Sought) -> bool:
+        """Whether the sender looks in vain for the target, or for its gateway."""
+        pair = self._pairs[place]
         vain = sought.get(pair.source, frozenset())
-        if pair.address in vain:
-            return NO_NEIGHBOUR
-        gateway = self._where.inside(pair.source, partial(_gateway, pair.address)) if vain else ""
-        return NO_NEIGHBOUR if gateway and gateway in vain else SILENT
+        if not vain or pair.address in vain:
+            return bool(vain)
+        return self._where.inside(pair.source, partial(_gateway, pair.address)) in vain
 
 
 def _gateway(address: str) -> str:

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from netlab.attempts import Where
 from netlab.kernel import lookup
 from netlab.kernel.wire import open_socket
-from netlab.matrix.answer import NO_NEIGHBOUR, NOBODY_THERE, OWN, Answer
+from netlab.matrix.answer import OWN, Answer
+from netlab.matrix.compare import ERRORS
 from netlab.matrix.connections import Connections
 from netlab.matrix.echoes import Echoes
 from netlab.matrix.model import Cell, Matrix
@@ -21,8 +22,8 @@ from netlab.matrix.survey import Prober, Survey
 from netlab.trace.backends.counters import paired
 from netlab.trace.terrain import Spot, Terrain
 
-PATIENCE = {"ping": 1.0, "tcp": 1.5, "udp": 1.0}
-"""Seconds that silence is waited for. TCP asks again after one (RFC 6298)."""
+PATIENCE = 1.5
+"""Seconds that silence is waited for: TCP and ARP ask again after one (RFC 6298, RFC 1122)."""
 KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 
@@ -36,12 +37,15 @@ class Probe(NamedTuple):
         return f"{self.kind} {self.port}" if self.port else self.kind
 
 
+PING = Probe("ping")
+
+
 class Questions(NamedTuple):
-    probes: tuple[Probe, ...] = (Probe("ping"),)
+    probes: tuple[Probe, ...] = (PING,)
     version: int = 0
     """Of IP; 0 for what each pair has."""
     patience: float = 0.0
-    """Seconds; 0 for as long as the probe needs."""
+    """Seconds; 0 for the usual time."""
 
 
 def take(
@@ -60,12 +64,13 @@ def take(
     cells: list[Cell] = []
     for turn, probe in enumerate(questions.probes):
         done, of = turn * len(whole), len(questions.probes) * len(whole)
-        found = _asked(terrain, where, whole, probe, questions.patience,
-                       lambda now, done=done, of=of: told(done + now, of))  # type: ignore[misc]  # fmt: skip
+        found = ask(where, list(terrain.spots), whole, probe, questions.patience,
+                    lambda now, done=done, of=of: told(done + now, of))  # type: ignore[misc]  # fmt: skip
         some = [_cell(pair, probe, found[place], names) for place, pair in enumerate(whole)]
         cells += sorted(some, key=lambda cell: (order[cell.source], order[cell.target]))
     after = _limits(where, terrain.spots)
-    silent = {cell.source for cell in cells if cell.word == "denied" and not cell.by}
+    is_silent = any(cell.word == "denied" and not cell.by for cell in cells)
+    heard = {cell.by for cell in cells if cell.word in ERRORS and cell.by != cell.source}
     return Matrix(
         terrain.lab,
         questions.version,
@@ -73,9 +78,36 @@ def take(
         tuple(known),
         tuple(cells),
         tuple(name for name in terrain.spots if name not in known),
-        tuple(n for n in terrain.spots if after[n] > before[n] and silent - {n}),
+        tuple(n for n in terrain.spots if is_silent and n in heard and after[n] > before[n]),
         time.monotonic() - began,
     )
+
+
+def ask(
+    where: Where,
+    nodes: Sequence[str],
+    whole: Sequence[Pair],
+    probe: Probe = PING,
+    patience: float = 0.0,
+    told: Callable[[int], object] = lambda done: None,
+) -> Mapping[int, Answer]:
+    """Of pairs by their places what came back. ``nodes``: all of the lab.
+
+    Raises OSError, KernelRefused.
+    """
+    versions = {6 if ":" in pair.address else 4 for pair in whole if pair.address}
+    prober: Prober
+    if probe.kind in KINDS:
+        prober = Connections(where, whole, KINDS[probe.kind], probe.port)
+    else:
+        prober = Echoes(where, whole)
+    room = Room(where, nodes, versions, len(whole))
+    patience = patience or PATIENCE
+    try:
+        return Survey(where, whole, prober, room, nodes, patience, told).run()
+    finally:
+        prober.close()
+        room.close()
 
 
 def addresses(terrain: Terrain, where: Where, version: int) -> Mapping[str, Sequence[str]]:
@@ -106,34 +138,8 @@ def _held() -> list[str]:
         return [a.address for a in lookup.addresses(sock) if not a.flags]
 
 
-def _asked(
-    terrain: Terrain,
-    where: Where,
-    whole: Sequence[Pair],
-    probe: Probe,
-    patience: float,
-    told: Callable[[int], object],
-) -> Mapping[int, Answer]:
-    nodes = list(terrain.spots)
-    versions = {6 if ":" in pair.address else 4 for pair in whole if pair.address}
-    prober: Prober
-    if probe.kind in KINDS:
-        prober = Connections(where, whole, KINDS[probe.kind], probe.port)
-    else:
-        prober = Echoes(where, whole)
-    room = Room(where, nodes, versions, len(whole))
-    patience = patience or PATIENCE[probe.kind]
-    try:
-        return Survey(where, whole, prober, room, nodes, patience, told).run()
-    finally:
-        prober.close()
-        room.close()
-
-
 def _cell(pair: Pair, probe: Probe, answer: Answer, names: Mapping[str, str]) -> Cell:
     by = pair.source if answer.by == OWN else names.get(answer.by, answer.by)
-    if by == pair.source and answer.why in NOBODY_THERE:
-        answer = NO_NEIGHBOUR
     return Cell(
         pair.source,
         pair.target,

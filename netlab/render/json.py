@@ -227,7 +227,7 @@ class JsonRenderer:
     def matrix(self, matrix: Matrix, found: Sequence[Difference] | None, name: str) -> None:
         from netlab.matrix.model import document
 
-        told = None if found is None else [one._asdict() for one in found]
+        told = [one._asdict() for one in found or ()]
         self._out.write(document(matrix, {"against": name, "differences": told}))
 
     def controlled(self, lab: str, verb: str, names: Sequence[str], seconds: float) -> None:

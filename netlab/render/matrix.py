@@ -38,6 +38,8 @@ SIGNS = {
     "no-address": "0",
     "unknown": "?",
 }
+CORNER = "asks →"
+"""What a row does to a column."""
 NOBODY = "·"
 """A node and itself."""
 LONGEST = 15
@@ -116,14 +118,14 @@ def _in_words(
     nodes: Sequence[str], words: Mapping[tuple[str, str], str], width: int
 ) -> list[Line] | None:
     """Who asks stands on the left, who is asked above."""
-    first = max(map(len, nodes))
+    first = max(len(CORNER), *map(len, nodes))
     columns = [
         max(len(b), *(len(words.get((a, b), "")) for a in nodes)) for b in nodes
     ]  # fmt: skip
     if first + sum(columns) + 2 * len(columns) > width:
         return None
     head = "".join(f"  {b:<{wide}}" for b, wide in zip(nodes, columns, strict=True))
-    found: list[Line] = [[(f"{'':<{first}}{head}".rstrip(), "dim")]]
+    found: list[Line] = [[(f"{CORNER:<{first}}{head}".rstrip(), "dim")]]
     for a in nodes:
         line: list[Span] = [(f"{a:<{first}}", "")]
         for b, wide in zip(nodes, columns, strict=True):
@@ -140,13 +142,13 @@ def _in_signs(
 ) -> list[Line] | None:
     """Columns go by the number of the row, read from above down."""
     digits = len(str(len(nodes)))
-    first = digits + 1 + min(LONGEST, max(map(len, nodes)))
+    first = digits + 1 + min(LONGEST, max(len(CORNER), *map(len, nodes)))
     if first + 2 * len(nodes) > width:
         return None
     numbers = [f"{number:>{digits}}" for number in range(1, len(nodes) + 1)]
     found: list[Line] = [
-        [(" " * first + "".join(f" {number[place]}" for number in numbers), "dim")]
-        for place in range(digits)
+        [(f"{corner:<{first}}" + "".join(f" {n[place]}" for n in numbers), "dim")]
+        for place, corner in enumerate([""] * (digits - 1) + [" " * (digits + 1) + CORNER])
     ]
     for number, a in zip(numbers, nodes, strict=True):
         name = a if len(a) <= LONGEST else f"{a[: LONGEST - 1]}…"

@@ -28,7 +28,7 @@ tests: [{ping: h2, from: h1}, {tcp: "h2:80", from: h1}]
 ROW = re.compile(r"^\| `([^`]+)` \| ([\w ]+) \|", re.M)
 LISTED = {
     "lost[]", "notes[]", "steps[].felt_by[]", "processes[].*", "gaps[]", "error.notes[]", "[]",
-    "nodes[].connections[].labels[]",
+    "nodes[].connections[].labels[]", "left_out[]", "limited[]",
 }  # fmt: skip
 """Lists that are empty in a lab where all is well."""
 
@@ -89,6 +89,10 @@ def test_what_is_printed_of_a_lab_is_documented(write: Write, lab: str) -> None:
     held_against("ls", [line for line in netlab("ls", "--json").json if line["lab"] == lab])
     held_against("trace", netlab("trace", lab, "h1", "h2", "--tcp", "80", "--json").json)
     held_against("test", netlab("test", lab, "--json").json)
+    golden = file.with_name("golden.json")
+    done("matrix", lab, "--save", golden)
+    golden.write_text(golden.read_text().replace('"is": "answered"', '"is": "denied"', 1))
+    held_against("matrix", netlab("matrix", lab, "--against", golden, "--json").json)
     held_against("down", netlab("down", lab, "--json").json)
 
 
