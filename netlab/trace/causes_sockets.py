@@ -304,3 +304,10 @@ LAST: tuple[Entry, ...] = (
 
 ARRIVED = (*CHECKSUMS, *TCP, *LISTENERS)
 """Before those that only know that nobody listens."""
+
+_BY_WORD = frozenset({
+    "ttl-too-low", "tcp-md5", "tcp-half-open", "tcp-time-wait", "tcp-timestamp", "buffer-full",
+    "socket-filter",
+})  # fmt: skip
+BY_WORD = (*CHECKSUMS, *(entry for entry in (*TCP, *QUEUES) if entry.name in _BY_WORD))
+"""Those that the kernel's own word is enough for, whatever the packet was a part of."""

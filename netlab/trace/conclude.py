@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from netlab.trace.assemble import Builder
+from netlab.trace.causes_sockets import BY_WORD
 from netlab.trace.clues import from_another_address
 from netlab.trace.clues_sockets import in_vain
 from netlab.trace.cookie import Picked
@@ -304,6 +305,9 @@ def _taken_in(evidence: Evidence) -> tuple[Disposition, Cause | None]:
     is_read = freed and (evidence.probe.protocol, freed.reason) == ("icmp", "NO_SOCKET")
     if freed is None or is_read or freed.reason in TAKEN or "R" in flags:
         return Disposition.DELIVERED, None  # echoes are read by raw sockets, resets by nobody
+    disposition, cause = explain(evidence, BY_WORD)
+    if cause is not None:
+        return disposition, cause
     name = BY_REASON.get((evidence.probe.protocol, freed.reason), "")
     cause = by_name(name, evidence) if name else None
     if cause is None:
@@ -311,13 +315,12 @@ def _taken_in(evidence: Evidence) -> tuple[Disposition, Cause | None]:
     if flags not in ("", "S"):
         sentence = f"{evidence.node} knows no such connection any more, and said so by a reset"
         cause = replace(cause, sentence=sentence, advice="the program has closed it")
-    return (Disposition.REFUSED if "listener" in name else Disposition.UNREAD), cause
+    return Disposition.REFUSED, cause
 
 
 BY_REASON = {
     ("tcp", "NO_SOCKET"): "no-listener-tcp",
     ("udp", "NO_SOCKET"): "no-listener-udp",
-    ("udp", "SOCKET_RCVBUFF"): "buffer-full",
 }
 """Causes, by protocol and the kernel's own word."""
 

@@ -13,7 +13,7 @@ A new cause::
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from netlab.trace import causes_filters, causes_sockets, reasons
 from netlab.trace.clues import (
@@ -85,9 +85,11 @@ from netlab.trace.evidence import Evidence
 from netlab.trace.model import Cause, Disposition
 
 
-def explain(evidence: Evidence) -> tuple[Disposition, Cause | None]:
-    """The first entry that holds; LOST and None where none does."""
-    for entry in CAUSES:
+def explain(
+    evidence: Evidence, entries: Sequence[Entry] = ()
+) -> tuple[Disposition, Cause | None]:
+    """The first entry that holds; LOST and None where none does. ``entries``: else all."""
+    for entry in entries or CAUSES:
         found = holds(entry, evidence)
         if found:
             words = _words(evidence)

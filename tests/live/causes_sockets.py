@@ -83,6 +83,9 @@ for port in range(2000, 2040):
 threading.Thread(target=flood, daemon=True).start()"""
 """SYNs from an address that nobody has, again and again."""
 PROGRAMS = {
+    "ASKS": """import socket
+socket.socket(type=2).sendto(b"x", ("10.2.0.2", 53))
+""",
     "CALLS": f"""import socket
 s = socket.socket()
 s.setsockopt(1, 13, b"\\1\\0\\0\\0\\0\\0\\0\\0")

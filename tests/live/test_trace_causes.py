@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from netlab.trace.why import names
 from tests.live import causes_sockets
 from tests.live.causes import CASES, PROGRAMS, Case
 from tests.live.conftest import Write
-from tests.live.world import done, ip, netlab
+from tests.live.world import NETLAB, ROOT, done, ip, netlab
 
 ALL = [*CASES, *causes_sockets.CASES]
 MOST_CONNECTIONS = Path("/proc/sys/net/netfilter/nf_conntrack_max")
@@ -32,6 +33,27 @@ def test_a_cause_is_found(case: Case, write: Write, lab: str) -> None:
     assert told == (case.cause, case.disposition, case.at or "gw"), said.out
     assert said.code == 0
     assert found["cause"]["sentence"] and found["cause"]["evidence"]
+
+
+@pytest.mark.parametrize(
+    ("cause", "traffic"),
+    [("tcp-md5", "tcp port 80"), ("checksum-udp", "udp port 53"), ("socket-filter", "udp port 53")],
+)
+def test_a_packet_of_the_lab_has_it_too(cause: str, traffic: str, write: Write, lab: str) -> None:
+    """Followed as it goes by, and not a probe."""
+    option = f"--{traffic.replace(' port', '')}"
+    found = [c for c in ALL if c.cause == cause and c.words == f"cli srv {option}"]
+    done("up", write(found[0].topology))
+    for hand in found[0].hands:
+        by_hand(lab, hand)
+    words = [*NETLAB, "trace", lab, "--live", traffic, "--first", "1", "--json"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True, cwd=ROOT) as follows:
+        assert follows.stderr is not None
+        assert follows.stderr.readline().startswith("following")
+        by_hand(lab, f"cli python {'CONNECTS' if 'tcp' in traffic else 'ASKS'}")
+        said, told = follows.communicate(timeout=60)
+    assert json.loads(said)["cause"]["name"] == cause, told
 
 
 def by_hand(lab: str, hand: str) -> None:
