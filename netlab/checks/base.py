@@ -40,6 +40,8 @@ class Seen(NamedTuple):
     """Whether it is what is expected."""
     words: str
     """What came back, for people."""
+    doubt: str = ""
+    """Why the network cannot be judged by it; "" where it can."""
 
 
 @dataclass(frozen=True)
@@ -54,3 +56,6 @@ class Sort:
     """Whether nothing may come through: silence alone shows little."""
     opens: Callable[[Any], bool] = lambda test: False
     """Whether, if it holds, packets have gone there and back."""
+    alone: bool = False
+    """Whether it looks at, or changes, what other tests do too: then nothing else is tried beside
+    it, what stands before it is over, and what stands behind it has not begun."""

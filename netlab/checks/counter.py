@@ -24,4 +24,4 @@ def attempt(test: CounterTest, site: Site, within: float) -> Seen:
     return Seen(met, f"{total} packet{'' if total == 1 else 's'} counted")
 
 
-sort = Sort(attempt=attempt)
+sort = Sort(attempt=attempt, alone=True)

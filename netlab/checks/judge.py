@@ -1,24 +1,29 @@
 """Tests are tried until they hold or their time is over, and a verdict is found for each.
 
-That nothing came through shows that something denies it only where the way itself works: else a
-cable that was never plugged in would pass for a firewall. So what is to be denied is tried last,
-and needs a positive control: another test between the same two nodes that held, an echo there or
-back, or its drop by a rule, seen by a trace. What was used is said; without one it is inconclusive.
+Tests that only send packets are tried side by side, up to one that has to be alone (see
+``Sort.alone``). That nothing came through shows that something denies it only where the way itself
+works: else a cable that was never plugged in would pass for a firewall. So what is to be denied is
+tried after all that stands beside it, and needs a control: see ``netlab.checks.controls``.
 """
 
 from __future__ import annotations
 
 import select
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import groupby
 from typing import NamedTuple
 
-from netlab import attempts
 from netlab.checks.base import Seen, Site, Sort
+from netlab.checks.controls import Held, control
+from netlab.checks.evidence import evidence, traced
 from netlab.checks.verdicts import Verdict
-from netlab.errors import KernelRefused, LabNotFound, MachineLacks, NetlabError, UsageError
-from netlab.model.checks import SORTS, Test
+from netlab.errors import KernelRefused, LabNotFound, MachineLacks, UsageError
+from netlab.model.checks import Test
+from netlab.resources.process import Process
 from netlab.trace.model import REACHED, Disposition, Trace
 from netlab.trace.request import Words, probe_of
 
@@ -26,8 +31,8 @@ PATIENCE = 1.0
 """Seconds that one try may take; silence for so long is a denial."""
 SOONEST, LATEST = 0.02, 0.5
 """Seconds until the next try: ever later."""
-ECHO = 1.0
-"""Seconds for an echo that is a control."""
+AT_ONCE = 16
+"""Tests side by side; they mostly wait."""
 
 
 class Task(NamedTuple):
@@ -38,7 +43,7 @@ class Task(NamedTuple):
     test: Test
     at: str
     """``file:line``."""
-
+    round: int = 1
 
 
 def judge(
@@ -48,48 +53,122 @@ def judge(
     told: Callable[[Verdict], object] = lambda verdict: None,
 ) -> list[Verdict]:
     """In the order of ``tests``; ``told`` hears of each as soon as it is known."""
-    found: dict[int, Verdict] = {}
-    held: list[tuple[Test, Sort]] = []
-    for task in sorted(tests, key=lambda task: _sort(task.test, sorts).denies(task.test)):
-        test, sort = task.test, _sort(task.test, sorts)
-        verdict = _judged(task, sort, held, site)
-        if verdict.verdict == "pass" and sort.opens(test):
-            held.append((test, sort))
-        found[task.place] = verdict
-        told(verdict)
-    return [found[task.place] for task in tests]
+    here = _Bench(sorts, site, told)
+    for group in _groups(tests, sorts):
+        here.side_by_side(group)
+    return [here.found[task.round, task.place] for task in tests]
 
 
-def word_of(test: Test) -> str:
-    return next(word for word, model in SORTS.items() if isinstance(test, model))
+def _groups(tests: Sequence[Task], sorts: Mapping[str, Sort]) -> Iterator[list[Task]]:
+    """Those that may be tried side by side: of each stretch, what is to be denied comes last."""
+    for place, run in groupby(enumerate(tests), lambda one: _stretch_of(one, sorts)):
+        stretch = [task for _, task in run]
+        yield from [stretch] if place[1] is not None else _halves(stretch, sorts)
 
 
-def _sort(test: Test, sorts: Mapping[str, Sort]) -> Sort:
-    return sorts[word_of(test)]
+def _stretch_of(
+    one: tuple[int, Task], sorts: Mapping[str, Sort]
+) -> tuple[int, int | None]:
+    """What is alone has a place of its own."""
+    place, task = one
+    return task.round, place if sorts[task.test.word].alone else None
 
 
-def _judged(
-    task: Task, sort: Sort, held: Sequence[tuple[Test, Sort]], site: Site
-) -> Verdict:
-    place, test, at = task
-    bare = Verdict(place, word_of(test), test.title, at, "inconclusive", "", 0, 0.0)
-    if site.gaps:
-        return replace(bare, saw="it was not tried", why="; ".join(site.gaps))
-    began = time.monotonic()
-    try:
-        seen, tries = _tried(test, sort, site)
-    except (UsageError, LabNotFound, MachineLacks) as obstacle:
-        return replace(bare, saw="it could not be tried", why=str(obstacle), advice=obstacle.hint)
-    except (OSError, KernelRefused) as obstacle:
-        return replace(bare, saw="it could not be tried", why=str(obstacle))
-    verdict = replace(bare, saw=seen.words, tries=tries)
-    if not seen.met:
-        verdict = _explained(replace(verdict, verdict="fail"), sort.words(test), site)
-    elif sort.denies(test):
-        verdict = _controlled(verdict, test, sort, held, site)
-    else:
-        verdict = replace(verdict, verdict="pass")
-    return replace(verdict, seconds=round(time.monotonic() - began, 3))
+def _halves(stretch: Sequence[Task], sorts: Mapping[str, Sort]) -> Iterator[list[Task]]:
+    for denied in (False, True):
+        half = [t for t in stretch if sorts[t.test.word].denies(t.test) == denied]
+        if half:
+            yield half
+
+
+class _Bench:
+    """Where tests are tried, and what has been found so far."""
+
+    def __init__(
+        self, sorts: Mapping[str, Sort], site: Site, told: Callable[[Verdict], object]
+    ) -> None:
+        self.found: dict[tuple[int, int], Verdict] = {}
+        self._sorts, self._site, self._told = sorts, site, told
+        self._held: list[Held] = []
+        self._telling = threading.Lock()
+        self._looking = threading.Lock()
+        """One at a time follows packets: it looks at what others would change."""
+
+    def side_by_side(self, group: Sequence[Task]) -> None:
+        if len(group) == 1:
+            self._one(group[0])
+            return
+        with ThreadPoolExecutor(min(len(group), AT_ONCE)) as several:
+            for ended in [several.submit(self._one, task) for task in group]:
+                ended.result()
+
+    def _one(self, task: Task) -> None:
+        sort = self._sorts[task.test.word]
+        verdict = self._judged(task, sort)
+        with self._telling:
+            sent = sort.words(task.test) if sort.opens(task.test) else None
+            if verdict.verdict == "pass" and sent is not None:
+                self._held.append(Held(task.test.title, probe_of(sent, self._site.terrain)))
+            self.found[task.round, task.place] = verdict
+            self._told(verdict)
+
+    def _judged(self, task: Task, sort: Sort) -> Verdict:
+        test, site = task.test, self._site
+        bare = Verdict(
+            task.place, test.word, test.title, task.at, "inconclusive", "", 0, 0.0, round=task.round
+        )
+        if site.gaps:
+            return replace(bare, saw="it was not tried", why="; ".join(site.gaps))
+        began = time.monotonic()
+        try:
+            seen, tries = _tried(test, sort, site)
+            verdict = self._weighed(replace(bare, saw=seen.words, tries=tries), test, sort, seen)
+        except (UsageError, LabNotFound, MachineLacks) as obstacle:
+            why, advice = str(obstacle), obstacle.hint
+            return replace(bare, saw="it could not be tried", why=why, advice=advice)
+        except (OSError, KernelRefused) as obstacle:
+            return replace(bare, saw="it could not be tried", why=str(obstacle))
+        return replace(verdict, seconds=round(time.monotonic() - began, 3))
+
+    def _weighed(self, bare: Verdict, test: Test, sort: Sort, seen: Seen) -> Verdict:
+        if not seen.met:
+            doubt = seen.doubt or _absent(sort.words(test), self._site)
+            if doubt:
+                return replace(bare, why=doubt)
+            return self._explained(replace(bare, verdict="fail"), sort.words(test))
+        words = sort.words(test)
+        if words is None or not sort.denies(test):
+            return replace(bare, verdict="pass")
+        return self._controlled(bare, words)
+
+    def _explained(self, verdict: Verdict, words: Words | None) -> Verdict:
+        with self._looking:
+            found = evidence(words, self._site)
+        return replace(
+            verdict, why=found.why, advice=found.advice, line=found.line, evidence=found.told
+        )
+
+    def _controlled(self, bare: Verdict, words: Words) -> Verdict:
+        found = self._traced(words) if words.udp else None
+        if found and found.disposition in REACHED:  # a program that reads and says nothing
+            why = f"it reached {found.probe.target}: {ARRIVED}"
+            return replace(bare, verdict="fail", why=why)
+        if found and found.disposition is Disposition.REFUSED:
+            return replace(bare, verdict="fail", why=f"{found.probe.target} refuses it: {LIMITED}")
+        shown = control(words, self._held, self._site, self._traced)
+        if shown:
+            return replace(bare, verdict="pass", control=shown)
+        blind = self._explained(bare, words)
+        cause = f"; {blind.why}" if blind.why else ""
+        return replace(blind, why=f"nothing shows that the way itself works{cause}")
+
+    def _traced(self, words: Words) -> Trace | None:
+        with self._looking:
+            return traced(words, self._site)
+
+
+LIMITED = "the kernel says so only now and then (net.ipv4.icmp_ratelimit), so that most is silence"
+ARRIVED = "a trace saw a socket take it, so that the silence is a program's"
 
 
 def _tried(test: Test, sort: Sort, site: Site) -> tuple[Seen, int]:
@@ -106,75 +185,16 @@ def _tried(test: Test, sort: Sort, site: Site) -> tuple[Seen, int]:
         pause = min(2 * pause, LATEST)
 
 
-def _explained(verdict: Verdict, words: Words | None, site: Site) -> Verdict:
-    """With the cause, as a packet of the same kind finds it now."""
-    found = _traced(words, site) if words else None
-    if found is None or found.cause is None:
-        return verdict
-    at = f"at {found.place.node}: " if found.place else ""
-    cause = found.cause
-    return replace(
-        verdict, why=f"{found.disposition} {at}{cause.sentence}", advice=cause.advice,
-        line=cause.place or (cause.rule.place if cause.rule else ""),
-    )  # fmt: skip
-
-
-def _controlled(
-    verdict: Verdict, test: Test, sort: Sort, held: Sequence[tuple[Test, Sort]], site: Site
-) -> Verdict:
-    words = sort.words(test)
-    found = _traced(words, site) if words and words.udp else None
-    if found and found.disposition in REACHED:  # a program that reads and says nothing
-        return replace(verdict, verdict="fail", why=f"it reached {found.probe.target}: {ARRIVED}")
-    control = _control(words, held, site) if words else ""
-    if control:
-        return replace(verdict, verdict="pass", control=control)
-    blind = _explained(verdict, words, site)
-    cause = f"; {blind.why}" if blind.why else ""
-    return replace(blind, why=f"nothing shows that the way itself works{cause}")
-
-
-ARRIVED = "a trace saw a socket take it, so that the silence is a program's"
-
-
-def _control(words: Words, held: Sequence[tuple[Test, Sort]], site: Site) -> str:
-    """What shows that packets pass between the two nodes; "" for nothing."""
-    probe = probe_of(words, site.terrain)
-    ends = probe.sender, probe.target
-    for other, sort in held:
-        sent = sort.words(other)
-        known = probe_of(sent, site.terrain) if sent else None
-        if known and known.version == probe.version and {known.sender, known.target} == {*ends}:
-            return f"the test {other.title}"
-    if probe.protocol != "icmp" and _echoes(*ends, probe.destination, site):
-        return f"an echo from {ends[0]} to {probe.destination} is answered"
-    for address in _addresses(ends[0], probe.version, site) if probe.target else ():
-        if _echoes(probe.target, probe.sender, address, site):
-            return f"an echo from {probe.target} to {address} is answered"
-    found = _traced(words, site)
-    if found and found.disposition is Disposition.DENIED and found.place and found.cause:
-        rule = found.cause.rule
-        return f"its drop at {found.place.node} was seen: {rule.text if rule else found.cause.name}"
+def _absent(words: Words | None, site: Site) -> str:
+    """Why nobody can answer there: a process of the topology that is not up; "" for nothing."""
+    if words is None or not (words.tcp or words.udp):
+        return ""
+    spot = site.terrain.spots.get(probe_of(words, site.terrain).target)
+    port = ("tcp", f"{words.tcp}") if words.tcp else ("udp", f"{words.udp}")
+    for one in site.inventory.values():
+        if spot and isinstance(one, Process) and one.home == spot.ns and one.ready == port:
+            known = site.machine.processes(site.terrain.lab).get((spot.name, one.name))
+            if known is None or known.state != "running":
+                state = known.state if known else "not there"
+                return f"{spot.name}/{one.name}, which answers on {'/'.join(port)}, is {state}"
     return ""
-
-
-def _addresses(node: str, version: int, site: Site) -> list[str]:
-    usual = [a for a in site.terrain.spots[node].addresses if not a.startswith(("127.", "fe80"))]
-    return [a for a in usual if (":" in a) == (version == 6) and a != "::1"][:1]
-
-
-def _echoes(sender: str, target: str, address: str, site: Site) -> bool:
-    return bool(target) and attempts.ping(site, sender, address, ECHO)
-
-
-def _traced(words: Words | None, site: Site) -> Trace | None:
-    """None where it cannot be told."""
-    from netlab.trace.backends import catalog
-    from netlab.trace.journey import Request, trace
-
-    if words is None:
-        return None
-    try:
-        return trace(site.terrain, Request(probe_of(words, site.terrain)), site.visits, catalog())
-    except (NetlabError, OSError):
-        return None

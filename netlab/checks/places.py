@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from netlab.checks.base import Site
-from netlab.model.checks import Sent
+from netlab.model.checks_base import Sent
 from netlab.trace.request import Words, probe_of
 
 

@@ -17,4 +17,4 @@ def attempt(test: ProcessTest, site: Site, within: float) -> Seen:
     return Seen(met, f"its state: {found.state}{ended}")
 
 
-sort = Sort(attempt=attempt)
+sort = Sort(attempt=attempt, alone=True)

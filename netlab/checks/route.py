@@ -7,6 +7,7 @@ from itertools import groupby
 from netlab.checks.base import Seen, Site, Sort
 from netlab.checks.places import words_of
 from netlab.model.checks import RouteTest
+from netlab.trace.model import Disposition
 
 
 def attempt(test: RouteTest, site: Site, within: float) -> Seen:
@@ -19,7 +20,11 @@ def attempt(test: RouteTest, site: Site, within: float) -> Seen:
     forward = found.leg("forward")
     way = [node for node, _ in groupby(hop.node for hop in forward.hops)] if forward else []
     said = f"the way to {probe.destination}: {' '.join(way)}, {found.disposition}"
-    return Seen(tuple(way) == test.expect, said)
+    is_open = found.disposition is Disposition.UNKNOWN and tuple(way) != test.expect
+    return Seen(tuple(way) == test.expect, said, HANGS if is_open else "")
+
+
+HANGS = "the way hangs on what cannot be known beforehand, as on a die or a hash"
 
 
 sort = Sort(attempt=attempt, words=words_of)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
+from typing import Any
 
 from netlab.checks.base import Seen, Site, Sort
 from netlab.model.checks import RunTest
@@ -33,7 +35,29 @@ def attempt(test: RunTest, site: Site, within: float) -> Seen:
         return Seen(False, f"{said}, without {wanted.output!r}")
     if not re.search(wanted.matches, out, re.M):
         return Seen(False, f"{said}, where nothing matches {wanted.matches!r}")
+    if wanted.json_ is not None:
+        missing = _missing(wanted.json_, out)
+        return Seen(not missing, f"{said}{missing and f': {missing}'}")
     return Seen(True, said)
+
+
+def _missing(wanted: Any, out: str) -> str:
+    """What the output, as JSON, has not; "" for nothing."""
+    try:
+        found = json.loads(out)
+    except ValueError as problem:
+        return f"it is no JSON, {problem}"
+    return "" if holds(found, wanted) else f"it does not hold {json.dumps(wanted)}"
+
+
+def holds(found: Any, wanted: Any) -> bool:
+    """Keys of mappings and items of lists may be more; all else is the same."""
+    if isinstance(wanted, dict):
+        is_mapping = isinstance(found, dict)
+        return is_mapping and all(k in found and holds(found[k], v) for k, v in wanted.items())
+    if isinstance(wanted, list):
+        return isinstance(found, list) and all(any(holds(f, w) for f in found) for w in wanted)
+    return isinstance(found, bool) == isinstance(wanted, bool) and bool(found == wanted)
 
 
 def _told(text: str) -> str:
@@ -41,4 +65,4 @@ def _told(text: str) -> str:
     return repr(text[:LONGEST] + ("…" if len(text) > LONGEST else "")) if text else "no output"
 
 
-sort = Sort(attempt=attempt)
+sort = Sort(attempt=attempt, alone=True)

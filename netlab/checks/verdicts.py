@@ -28,5 +28,9 @@ class Verdict:
     why: str = ""
     """Of what did not pass: the cause, where one was found."""
     advice: str = ""
+    evidence: tuple[str, ...] = ()
+    """Of what did not pass: routes, neighbours, rules on the way, and the counters that moved."""
+    round: int = 1
+    """Of those that ``--repeat`` asks for."""
     line: str = ""
     """The line of the topology to blame, where one is known."""

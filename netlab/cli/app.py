@@ -162,6 +162,16 @@ def test(
     junit: Annotated[
         str, typer.Option(metavar="FILE", help="Write a report there, as JUnit's XML.")
     ] = "",
+    repeat: Annotated[
+        int, typer.Option(metavar="N", min=1, max=10_000, help="Try them all so many times.")
+    ] = 1,
+    shuffle: Annotated[
+        int | None,
+        typer.Option(
+            metavar="SEED", help="In an order of chance, the same for the same number.",
+            show_default=False,
+        ),
+    ] = None,
     json: Json = False,
 ) -> int:
     """Try what the `tests:` of a topology say.
@@ -170,7 +180,7 @@ def test(
     """
     from netlab.cli import test as work
 
-    return work.test(lab, only, junit, json)
+    return work.test(lab, work.Wish(only, repeat, shuffle, junit, json))
 
 
 @app.command()

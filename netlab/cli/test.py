@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from netlab.cli.run import meanwhile
 from netlab.cli.which import renderer
@@ -20,19 +21,30 @@ if TYPE_CHECKING:
     from netlab.trace.terrain import Terrain
 
 
-def test(lab_or_file: str, only: str, junit: str, json: bool) -> int:
+class Wish(NamedTuple):
+    """What is said of the tests on the command line."""
+
+    only: str = ""
+    repeat: int = 1
+    seed: int | None = None
+    """Of the order in which they are tried; None for the file's."""
+    junit: str = ""
+    json: bool = False
+
+
+def test(lab_or_file: str, wish: Wish) -> int:
     """The exit code: 1 where a test did not pass. Raises NetlabError."""
     from netlab.cli.explain import is_up
 
     if is_up(lab_or_file):
-        return _tried(lab_or_file, None, only, junit, json)
+        return _tried(lab_or_file, None, wish)
     wanted = read(lab_or_file)
-    _chosen(wanted, only)  # what is wrong with the words is told before anything is touched
+    _chosen(wanted, wish)  # what is wrong with the words is told before anything is touched
     with meanwhile(wanted, "test"):
-        return _tried(wanted.wanted.lab, wanted, only, junit, json)
+        return _tried(wanted.wanted.lab, wanted, wish)
 
 
-def _tried(lab_or_file: str, wanted: Read | None, only: str, junit: str, json: bool) -> int:
+def _tried(lab_or_file: str, wanted: Read | None, wish: Wish) -> int:
     from netlab.checks import catalog
     from netlab.checks.base import Site
     from netlab.checks.judge import judge
@@ -44,9 +56,9 @@ def _tried(lab_or_file: str, wanted: Read | None, only: str, junit: str, json: b
     if wanted is None:
         wanted, more = _file_of(terrain, here)
         gaps = (*gaps, *more)
-    tasks = _chosen(wanted, only)
-    said, lab = renderer(json), terrain.lab
-    said.testing(lab, len(tasks))
+    tasks = _chosen(wanted, wish)
+    said, lab = renderer(wish.json), terrain.lab
+    said.testing(lab, len(tasks), wish.seed)
     width = max(len(task.test.title) for task in tasks)
     began = time.monotonic()
     with visiting(identities) as visits:
@@ -54,9 +66,10 @@ def _tried(lab_or_file: str, wanted: Read | None, only: str, junit: str, json: b
         site = Site(terrain, inventory, identities, visits, here.machine, gaps)
         found = judge(tasks, catalog(), site, lambda verdict: said.verdict(verdict, width))
     seconds = time.monotonic() - began
-    said.tested(lab, found, seconds)
-    if junit:
-        _write(junit, lab, found, seconds)
+    found.sort(key=lambda verdict: (verdict.round, verdict.place))
+    said.tested(lab, found, seconds, wish.seed)
+    if wish.junit:
+        _write(wish.junit, lab, found, seconds)
     return int(any(verdict.verdict != "pass" for verdict in found))
 
 
@@ -69,24 +82,26 @@ def _file_of(terrain: Terrain, here: Ground) -> tuple[Read, tuple[str, ...]]:
     return wanted, (f"{terrain.lab} is not what its file says now: {way_out}",)
 
 
-def _chosen(wanted: Read, only: str) -> list[Task]:
-    """Raises UsageError where there is none."""
+def _chosen(wanted: Read, wish: Wish) -> list[Task]:
+    """In the order in which they are tried. Raises UsageError where there is none."""
     from netlab.checks.judge import Task
 
     topology, file = wanted.loaded.topology, wanted.loaded.file
     assert topology is not None
     if not topology.tests:
-        hint = "write them under `tests:`, see docs/topology.md"
+        hint = "write them under `tests:`, see docs/tests.md"
         raise UsageError(f"{file} has no tests", hint=hint)
     whole = [
         Task(place, test, f"{file}:{wanted.loaded.place(('tests', place - 1))[0]}")
         for place, test in enumerate(topology.tests, 1)
     ]
-    found = [task for task in whole if fnmatchcase(task.test.title, f"*{only}*")]
+    found = [task for task in whole if fnmatchcase(task.test.title, f"*{wish.only}*")]
     if not found:
-        first = whole[0].test.title
-        raise UsageError(f"--only {only}: no test has such a name", hint=f"as the first: {first}")
-    return found
+        hint = f"as the first: {whole[0].test.title}"
+        raise UsageError(f"--only {wish.only}: no test has such a name", hint=hint)
+    dice = random.Random(wish.seed)
+    rounds = ([task._replace(round=n) for task in found] for n in range(1, wish.repeat + 1))
+    return [t for r in rounds for t in (r if wish.seed is None else dice.sample(r, len(r)))]
 
 
 def _write(path: str, lab: str, found: Sequence[Verdict], seconds: float) -> None:

@@ -168,13 +168,15 @@ class Renderer(Protocol):
     def drops_ended(self, sums: DropSums, lost: int, missed: Sequence[str]) -> None:
         """On standard error. ``lost``: how many came too fast; ``missed``: what else, in words."""
 
-    def testing(self, lab: str, tests: int) -> None:
+    def testing(self, lab: str, tests: int, seed: int | None) -> None:
         """On standard error: tests begin."""
 
     def verdict(self, verdict: Verdict, width: int) -> None:
         """Of one test, as soon as it is known; ``width``: of the longest name."""
 
-    def tested(self, lab: str, verdicts: Sequence[Verdict], seconds: float) -> None:
+    def tested(
+        self, lab: str, verdicts: Sequence[Verdict], seconds: float, seed: int | None
+    ) -> None:
         """All, in the file's order: what did not pass, with its evidence."""
 
     def matrix(self, matrix: Matrix, found: Sequence[Difference] | None, name: str) -> None:

@@ -213,16 +213,19 @@ class JsonRenderer:
         for words, _ in ended(sums, lost, missed):
             print(words, file=self._err)
 
-    def testing(self, lab: str, tests: int) -> None:
+    def testing(self, lab: str, tests: int, seed: int | None) -> None:
         pass
 
     def verdict(self, verdict: Verdict, width: int) -> None:
         pass
 
-    def tested(self, lab: str, verdicts: Sequence[Verdict], seconds: float) -> None:
+    def tested(
+        self, lab: str, verdicts: Sequence[Verdict], seconds: float, seed: int | None
+    ) -> None:
         counts = {word: sum(v.verdict == word for v in verdicts) for word in WORDS}
         tests = [asdict(verdict) for verdict in verdicts]
-        self._put({"lab": lab, "seconds": round(seconds, 3), **counts, "tests": tests})
+        head = {"lab": lab, "seconds": round(seconds, 3), "seed": seed}
+        self._put({**head, **counts, "tests": tests})
 
     def matrix(self, matrix: Matrix, found: Sequence[Difference] | None, name: str) -> None:
         from netlab.matrix.model import document

@@ -30,14 +30,22 @@ def write(path: str, lab: str, verdicts: Sequence[Verdict], seconds: float) -> N
 def _case(suite: Element, lab: str, verdict: Verdict) -> None:
     file, _, line = verdict.at.rpartition(":")
     case = SubElement(
-        suite, "testcase", classname=f"{lab}.{verdict.sort}", name=_text(verdict.name),
+        suite, "testcase", classname=f"{lab}.{verdict.sort}", name=_text(_name(verdict)),
         time=f"{verdict.seconds:.3f}", file=_text(file), line=line,
     )  # fmt: skip
     if verdict.verdict in TAGS:
         told = SubElement(case, TAGS[verdict.verdict], message=_text(verdict.saw))
-        told.text = _text("\n".join(filter(None, (verdict.why, verdict.line, verdict.advice))))
+        told.text = _text("\n".join(filter(None, _told(verdict))))
     elif verdict.control:
         SubElement(case, "system-out").text = _text(f"control: {verdict.control}")
+
+
+def _name(verdict: Verdict) -> str:
+    return f"{verdict.name} (round {verdict.round})" if verdict.round > 1 else verdict.name
+
+
+def _told(verdict: Verdict) -> tuple[str, ...]:
+    return verdict.why, *verdict.evidence, verdict.line, verdict.advice
 
 
 def _text(words: str) -> str:

@@ -346,8 +346,9 @@ class TextRenderer:
         for words, style in ended(sums, lost, missed):
             _print(words, style, self._err)
 
-    def testing(self, lab: str, tests: int) -> None:
-        self._complain(f"{lab}: {count(tests, 'test')}", "dim")
+    def testing(self, lab: str, tests: int, seed: int | None) -> None:
+        order = "" if seed is None else f" in an order of chance: --shuffle {seed}"
+        self._complain(f"{lab}: {count(tests, 'test')}{order}", "dim")
 
     def verdict(self, verdict: Verdict, width: int) -> None:
         from netlab.render.verdicts import STYLES, line
@@ -355,7 +356,9 @@ class TextRenderer:
         self._say(line(verdict, width), STYLES[verdict.verdict])
         self._out.flush()
 
-    def tested(self, lab: str, verdicts: Sequence[Verdict], seconds: float) -> None:
+    def tested(
+        self, lab: str, verdicts: Sequence[Verdict], seconds: float, seed: int | None
+    ) -> None:
         from netlab.render.verdicts import evidence, summary
 
         for verdict in verdicts:
@@ -363,7 +366,7 @@ class TextRenderer:
                 self._wrapped(before, words, style)
         if any(verdict.verdict != "pass" for verdict in verdicts):
             self._say("")
-        words, style = summary(lab, verdicts, seconds)
+        words, style = summary(lab, verdicts, seconds, seed)
         self._say(words, style)
 
     def matrix(self, matrix: Matrix, found: Sequence[Difference] | None, name: str) -> None:

@@ -11,6 +11,7 @@ from netlab.checks.judge import Task, judge
 from netlab.checks.verdicts import Verdict
 from netlab.errors import UsageError
 from netlab.model.checks import SORTS, PingTest
+from netlab.resources import Inventory
 from netlab.trace.terrain import Terrain
 
 
@@ -26,7 +27,7 @@ def verdict(
         return found
 
     nothing = cast(Any, None)
-    site = Site(Terrain("lab", "lab.yaml", {}), nothing, {}, nothing, nothing, gaps)
+    site = Site(Terrain("lab", "lab.yaml", {}), Inventory(), {}, nothing, nothing, gaps)
     test = PingTest.model_validate({"ping": "b", "from": "a", "within": within})
     (found,) = judge([Task(1, test, "lab.yaml:3")], {"ping": Sort(attempt=attempt)}, site)
     return found

@@ -204,3 +204,174 @@ def test_wrong_words_are_told(write: Write) -> None:
     said = netlab("test", file, "--only", "nope")
     assert said.code == 2
     assert "--only nope: no test has such a name" in said.err
+
+
+# a ── gw ══ b and a ── gw ── c, where the link to b takes 1400 bytes
+ASKED = """
+routing: static
+nodes:
+  a:
+  gw:
+    kind: router
+    nftables: |
+      table inet f {
+        chain c {
+          type filter hook forward priority 0
+          udp dport 5353 counter drop comment "no mdns"
+        }
+      }
+  b:
+    files: {/etc/dns.py: {text: "%s"}}
+    processes: {dns: {run: [python3, /etc/dns.py], ready: {udp: 53}}}
+  c: {processes: {ended: {run: "true"}}}
+links: [[a, gw], {endpoints: [gw, b], mtu: 1400}, [c, gw]]
+tests:
+"""
+DNS = r"""
+import socket, struct
+one = {b"www": (0, [bytes([10, 9, 9, 9]), bytes([10, 9, 9, 8])]), b"empty": (0, []),
+    b"none": (3, []), b"shut": (5, []), b"sick": (2, [])}
+udp = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+udp.bind(("::", 53))
+while True:
+    asked, who = udp.recvfrom(512)
+    code, found = one[asked[13:13 + asked[12]]]
+    head = asked[:2] + struct.pack("!HHHHH", 0x8180 | code, 1, len(found), 0, 0)
+    records = b"".join(b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 9, 4) + a for a in found)
+    udp.sendto(head + asked[12:] + records, who)
+"""
+"""A server that knows five names, written without netlab's own reader."""
+
+
+def asked(write: Write, *tests: str, code: int = 0) -> list[dict[str, Any]]:
+    server = DNS.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    said = netlab("test", write(ASKED % server + "".join(f"  - {t}\n" for t in tests)), "--json")
+    assert said.code == code, said
+    found: list[dict[str, Any]] = said.json["tests"]
+    return found
+
+
+def test_dns_tells_answers_from_all_that_is_none(write: Write) -> None:
+    found = asked(
+        write,
+        "{dns: www.lan, from: a, server: b, answers: [10.9.9.8, 10.9.9.0/24]}",
+        "{dns: www.lan, from: a, server: b, version: 6}",
+        "{dns: empty.lan, from: a, server: b, expect: empty}",
+        "{dns: none.lan, from: a, server: b, expect: nxdomain}",
+        "{dns: shut.lan, from: a, server: b, expect: refused}",
+        "{dns: sick.lan, from: a, server: b, expect: servfail}",
+        "{dns: www.lan, from: a, server: c, expect: closed}",
+        "{dns: www.lan, from: a, server: b, port: 5353, expect: denied}",
+    )
+    assert words(found) == ["pass"] * 8
+    assert found[7]["control"].startswith("the test a → b ")
+
+
+def test_dns_fails_where_the_answer_is_another(write: Write) -> None:
+    found = asked(
+        write,
+        "{dns: www.lan, from: a, server: b, answers: [10.9.9.9], within: 0}",
+        "{dns: www.lan, from: a, server: b, answers: [10.9.9.8, 10.9.9.7], within: 0}",
+        "{dns: www.lan, from: a, server: b, expect: nxdomain, within: 0}",
+        "{dns: none.lan, from: a, server: b, within: 0}",
+        "{dns: www.lan, from: a, server: c, within: 0}",
+        "{dns: www.lan, from: a, server: c, expect: denied, within: 0}",
+        code=1,
+    )
+    assert words(found) == ["fail"] * 6
+    assert found[0]["saw"].endswith("over udp: 10.9.9.9, 10.9.9.8")
+    assert found[4]["saw"].endswith(": nobody listens there")
+
+
+def test_the_path_mtu_is_found(write: Write) -> None:
+    found = asked(
+        write,
+        "{mtu: b, from: a, expect: 1400}",
+        "{mtu: b, from: a, expect: 1400, version: 6}",
+        "{mtu: c, from: a, expect: 1500}",
+        "{mtu: b, from: a, expect: 1500, within: 0}",
+        "{mtu: c, from: a, expect: 1400, within: 0}",
+        code=1,
+    )
+    assert words(found) == ["pass", "pass", "pass", "fail", "fail"]
+    assert found[3]["saw"].startswith("1400 bytes get to 10.")
+    assert found[3]["saw"].endswith("says that 1400 would fit")
+    assert found[4]["saw"].startswith("1500 bytes get to 10.")
+
+
+def test_what_gets_through_is_measured(write: Write) -> None:
+    found = asked(
+        write,
+        "{throughput: b, from: a, least: 100kbit, bytes: 1M}",
+        "{throughput: b, from: a, least: 100kbit, bytes: 1M, version: 6}",
+        "{throughput: b, from: a, protocol: udp, rate: 2mbit, seconds: 0.2s, most: 900mbit}",
+        "{throughput: b, from: a, most: 1kbit, bytes: 1M, within: 0}",
+        "{throughput: b, from: a, least: 900gbit, bytes: 1M, within: 0}",
+        code=1,
+    )
+    assert words(found) == ["pass", "pass", "pass", "fail", "fail"]
+    assert "1048576 bytes arrived at 10." in found[3]["saw"]
+
+
+def test_pings_are_counted_and_timed(write: Write) -> None:
+    found = asked(
+        write,
+        "{ping: b, from: a, count: 20, rtt: [0ms, 5s]}",
+        "{ping: b, from: a, count: 5, size: 1400, df: true, version: 6}",
+        "{ping: b, from: a, count: 5, loss: [50, 100], within: 0}",
+        "{ping: b, from: a, count: 5, rtt: [10s, 20s], within: 0}",
+        "{ping: b, from: a, count: 5, size: 1401, df: true, loss: [100, 100], within: 0}",
+        code=1,
+    )
+    assert words(found) == ["pass", "pass", "fail", "fail", "pass"]
+    assert "5 echo requests of 56 bytes" in found[2]["saw"] and ": 0 % lost" in found[2]["saw"]
+    assert found[4]["control"]
+
+
+def test_json_of_a_command_is_held_against_a_part(write: Write) -> None:
+    said = """[echo, '[{"dst": "x", "up": true, "n": [1, 2]}]']"""
+    found = asked(
+        write,
+        f"{{run: {said}, on: a, expect: {{json: [{{up: true, n: [2]}}]}}}}",
+        f"{{run: {said}, on: a, expect: {{json: [{{up: 1}}]}}, within: 0}}",
+        "{run: 'echo no', on: a, expect: {json: {}}, within: 0}",
+        code=1,
+    )
+    assert words(found) == ["pass", "fail", "fail"]
+    assert found[1]["saw"].endswith('it does not hold [{"up": 1}]')
+    assert ": it is no JSON, " in found[2]["saw"]
+
+
+def test_who_does_not_run_is_no_judge(write: Write, lab: str) -> None:
+    done("up", write(LAB + "  - {tcp: 'b:80', from: a, within: 0}\n"))
+    done("stop", lab, "b")
+    said = netlab("test", lab, "--json")
+    (found,) = said.json["tests"]
+    assert (said.code, found["verdict"]) == (1, "inconclusive")
+    assert found["why"] == "b/httpd, which answers on tcp/80, is stopped"
+
+
+def test_evidence_names_routes_neighbours_rules_and_counters(write: Write) -> None:
+    (found,) = verdicts(write, "{tcp: 'b:23', from: a, within: 0.2}", code=1)
+    told = "\n".join(found["evidence"])
+    assert "a: route default via 10." in told
+    assert "a: neighbour 10." in told
+    assert 'gw: rule of inet f c: tcp dport 23 counter drop comment "telnet"' in told
+    assert "gw: +1 counted in inet f c: tcp dport 23 counter " in told
+
+
+def test_an_order_of_chance_is_told_and_comes_again(write: Write, lab: str) -> None:
+    file = write(LAB + "".join(f"  - {{run: 'true', on: a, name: t{n}}}\n" for n in range(6)))
+    done("up", file)
+    first, again, plain = (
+        netlab("test", lab, "--repeat", "2", *shuffle)
+        for shuffle in (("--shuffle", "7"), ("--shuffle", "7"), ())
+    )
+    orders = [[line.split()[1] for line in said.out.splitlines()[:-1]] for said in (first, again)]
+    assert orders[0] == orders[1] and len(orders[0]) == 12
+    assert orders[0] != [line.split()[1] for line in plain.out.splitlines()[:-1]]
+    assert sorted(orders[0][:6]) == sorted(orders[0][6:]), "each round is tried whole"
+    assert first.out.splitlines()[-1].endswith("--shuffle 7")
+    assert [t["round"] for t in netlab("test", lab, "--repeat", "2", "--json").json["tests"]] == (
+        [1] * 6 + [2] * 6
+    )

@@ -23,6 +23,19 @@ GOOD = {
     "{run: [sleep, 1], on: a}": "a: sleep 1",
     "{process: httpd, on: a, within: 10s}": "a/httpd process running",
     "{counter: dropped, on: a}": 'a: counter "dropped" at least 1',
+    "{ping: b, from: a, count: 9, loss: [0, 10], rtt: [5ms, 0.02s]}": (
+        "a → b ping 9 times answered, 0 to 10 % lost, in 5 to 20 ms"
+    ),
+    "{dns: www.lan, from: a, server: b, type: AAAA, answers: [fd00::1, 'fd00:1::/64']}": (
+        "a → b dns AAAA www.lan answered fd00::1, fd00:1::/64"
+    ),
+    "{dns: www.lan, from: a, server: 10.0.0.1, over: tcp, expect: nxdomain}": (
+        "a → 10.0.0.1 dns A www.lan nxdomain"
+    ),
+    "{mtu: b, from: a, expect: 1400}": "a → b path mtu 1400",
+    "{throughput: b, from: a, least: 1.5mbit, most: 1gbit}": (
+        "a → b tcp throughput, at least 1.5 mbit, at most 1 gbit"
+    ),
     "{counter: dropped, on: a, expect: 0}": 'a: counter "dropped" 0',
 }
 
@@ -56,6 +69,20 @@ def test_every_sort_is_tried_here() -> None:
         ("{run: x, on: a, expect: {matches: '('}}", "tests[0].expect.matches: '(' is no regular"),
         ("{process: httpx, on: a}", "a has no process 'httpx'; did you mean 'httpd'?"),
         ("{route: b, from: a, expect: [a, c]}", "tests[0].expect: unknown node 'c'"),
+        ("{ping: b, from: a, loss: 5}", "tests[0].loss: 5 is no range: write [from, to]"),
+        ("{ping: b, from: a, loss: [5, 101]}", "from the less to the more, within 0 and 100"),
+        ("{ping: b, from: a, rtt: [2s, 1s]}", "from the less to the more"),
+        ("{ping: b, from: a, rtt: [1, soon]}", "'soon' is no duration"),
+        ("{ping: b, from: a, expect: denied, loss: [0, 5]}", "are of what is answered"),
+        ("{dns: www.lan, from: a}", "tests[0]: `server` is missing"),
+        ("{dns: www.lan, from: a, server: c}", "tests[0].server: unknown node 'c'"),
+        ("{dns: www..lan, from: a, server: b}", "'www..lan' is no name of DNS"),
+        ("{dns: x, from: a, server: b, expect: empty, answers: [y]}", "no `answers` where empty"),
+        ("{mtu: b, from: a}", "tests[0]: `expect` is missing"),
+        ("{mtu: b, from: a, expect: 20}", "tests[0].expect: 20 is less than 68"),
+        ("{throughput: b, from: a, least: 10}", "10 is no rate: write 500kbit, 10mbit or 1gbit"),
+        ("{throughput: b, from: a, least: 2mbit, most: 1mbit}", "`most` is less than `least`"),
+        ("{throughput: b, from: a, rate: 1mbit}", "are for `protocol: udp`"),
         ("{ping: b, from: a, within: long}", "tests[0].within: 'long' is no duration"),
     ],
 )
