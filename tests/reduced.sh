@@ -6,7 +6,7 @@
 set -eu
 
 needed='kill net_admin sys_admin sys_ptrace'
-useful='net_bind_service net_raw sys_chroot'
+useful='net_bind_service net_raw sys_chroot syslog'
 programs='chown dac_override setgid setpcap setuid'
 
 if [ "${1-}" != --inside ]; then

@@ -18,7 +18,10 @@ from netlab.errors import MachineLacks
 from netlab.kernel import capabilities, libc
 
 MS_SHARED = 1 << 20
-WAY_OUT = "names of namespaces are kept there (ip-netns(8)); it must be a directory to write to"
+WAY_OUT = (
+    "names of namespaces are kept there (ip-netns(8)); it must be a directory to write to, and "
+    "mounts must be allowed (Docker with AppArmor: --security-opt apparmor=unconfined)"
+)
 
 
 def mount_name(directory: str, name: str, fd: int) -> None:

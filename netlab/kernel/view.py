@@ -89,7 +89,7 @@ def _overlay(directory: str, work: str, number: int) -> None:
     os.mkdir(upper)
     os.mkdir(scratch)
     found = os.stat(directory)
-    os.chown(upper, found.st_uid, found.st_gid)
+    _give(upper, found)
     os.chmod(upper, found.st_mode & 0o7777)
     lower = os.open(directory, os.O_PATH | os.O_CLOEXEC)
     options = f"lowerdir=/proc/self/fd/{lower},upperdir={upper},workdir={scratch}"
@@ -101,6 +101,16 @@ def _overlay(directory: str, work: str, number: int) -> None:
                 _mount_overlay(directory, options)
     finally:
         os.close(lower)
+
+
+def _give(path: str, like: os.stat_result) -> None:
+    from errno import EINVAL
+
+    try:
+        os.chown(path, like.st_uid, like.st_gid)
+    except OSError as refusal:
+        if refusal.errno != EINVAL:  # whom a user namespace does not know, nothing can be given
+            raise
 
 
 def _new_root(place: str, options: str) -> None:
