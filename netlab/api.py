@@ -28,8 +28,11 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 from netlab.errors import LabNotFound, UsageError
 
 if TYPE_CHECKING:
+    from netlab.bundle.recent import Recent
     from netlab.cli.work import Read
+    from netlab.kernel.traffic import Traffic
     from netlab.kernel.visits import Visits
+    from netlab.lab.lifecycle import Done
     from netlab.lab.portrait import Portrait
     from netlab.matrix.model import Matrix
 
@@ -65,35 +68,46 @@ class Lab:
         self._drawn: Portrait | None = None
         self._visits: Visits | None = None
         self._downed: set[tuple[str, str]] = set()
+        self._recent: Recent | None = None
+        self._carried: dict[str, dict[str, Traffic]] = {}
+        """At the last reset."""
 
     # its life
 
     def up(self) -> Lab:
         """Bring it up, or to what the topology says now. Raises NetlabError, and walks back."""
         from netlab.cli import lease
-        from netlab.cli.work import ground, located, read
-        from netlab.errors import NetlabError
-        from netlab.lab import lifecycle
+        from netlab.cli.work import read
 
         lease.check(self._owner)
         self._path = self._path or self._file()
         self._read, self._drawn = read(self._path, name=self._wanted), None
-        here = ground()
+        self._brought_up()
+        return self
+
+    def _brought_up(self) -> Done:
+        from netlab.cli import lease
+        from netlab.cli.work import ground, located
+        from netlab.errors import NetlabError
+        from netlab.lab import lifecycle
+
+        here, wanted = ground(), self._known()
         try:
-            done = lifecycle.up(here, self._read.wanted)
+            done = lifecycle.up(here, wanted.wanted)
             if done.road.is_new:
                 lease.begin(here.state, done, self._owner)
         except NetlabError as failure:
-            raise located(failure, self._read) from None
+            raise located(failure, wanted) from None
         finally:
             here.machine.close()
-        return self
+        return done
 
     def down(self) -> None:
         """Take it down. One that is not up is down."""
         from netlab.cli.work import ground
         from netlab.lab import lifecycle
 
+        self._still()
         self._stack.close()
         self._visits, self._path = None, ""
         if self._read is not None:
@@ -120,19 +134,57 @@ class Lab:
     ) -> None:
         self.down()
 
-    def reset(self) -> None:
-        """A clean baseline: links up again, no connections tracked, no neighbours known."""
-        from netlab.cli.work import ground
-        from netlab.kernel.neighbours import forget
+    def reset(self) -> tuple[str, ...]:
+        """A clean baseline: as the topology says, and nothing learned or counted.
 
-        self._switch_on(self._downed)
-        here = ground()
-        try:
-            here.machine.forget_connections(self._identities())
-        finally:
-            here.machine.close()
-        for name in self.nodes:
-            self.inside(name, forget)
+        Devices are switched on or off as they were, and addresses, routes, devices and nodes that
+        somebody took away are there again. Tracked connections, neighbours and what switches have
+        learned are forgotten, counters and quotas of nftables are zero, and so is ``traffic``.
+        What somebody added by hand stays, and processes go on. What this kernel cannot take back
+        is returned, a sentence each.
+        """
+        from netlab.kernel.traffic import traffic
+        from netlab.lab import baseline
+
+        wanted = self._known().wanted
+        if self._brought_up().road.plan:
+            self._visits = None  # there may be other namespaces now
+        if baseline.switch(wanted, self._inside()):
+            self._brought_up()
+        self._downed.clear()
+        lacks = baseline.forget(wanted, self._inside())
+        self._carried = {name: self.inside(name, traffic) for name in self.nodes}
+        return tuple(lacks)
+
+    # when something fails
+
+    def record(self, seconds: float = 10.0) -> None:
+        """Keep the packets of the last seconds from now on, for ``bundle``.
+
+        Of each interface in the nodes that there are now; no more than a little of the processor
+        and of memory is spent on it, and what comes too fast for that is counted as lost.
+        """
+        from netlab.cli.bundle import heard
+
+        self._still()
+        self._recent = heard(self.name, seconds)
+
+    def bundle(self, directory: str | os.PathLike[str], *, title: str = "", text: str = "") -> Path:
+        """Write down all that there is of the lab in a directory; its index, to be read first.
+
+        ``title`` says what failed, ``text`` how. Packets are part of it after ``record``, which
+        ends with that.
+        """
+        from netlab.bundle.index import Why
+        from netlab.cli.bundle import bundle
+
+        recent, self._recent = self._recent, None
+        return Path(bundle(self.name, os.fspath(directory), Why(title, text), recent))
+
+    def _still(self) -> None:
+        if self._recent is not None:
+            self._recent.close()
+            self._recent = None
 
     # its parts
 
@@ -170,11 +222,14 @@ class Lab:
 
         Sockets that it opens are the node's, wherever they are used afterwards.
         """
+        return self._inside().at(f"{self.name}.{node}", act)
+
+    def _inside(self) -> Visits:
         if self._visits is None:
             from netlab.kernel.visits import visiting
 
             self._visits = self._stack.enter_context(visiting(self._identities()))
-        return self._visits.at(f"{self.name}.{node}", act)
+        return self._visits
 
     def matrix(
         self, *, tcp: Sequence[int] = (), udp: Sequence[int] = (), version: int = 0
@@ -263,6 +318,17 @@ class Node:
     @property
     def addresses(self) -> list[str]:
         return self.lab.addresses(self.name)
+
+    def traffic(self) -> dict[str, Traffic]:
+        """What its interfaces have carried since the last reset, else since they were made.
+
+        ``lab["gw"].traffic()["wan"].tx_packets``
+        """
+        from netlab.kernel.traffic import Traffic, traffic
+
+        before = self.lab._carried.get(self.name, {})
+        now = self.lab.inside(self.name, traffic)
+        return {name: t.since(before.get(name, Traffic())) for name, t in now.items()}
 
     def popen(self, *command: str, **more: Any) -> subprocess.Popen[Any]:
         """A program in the node, with its hosts file, its environment and its files."""

@@ -483,6 +483,22 @@ def script(file: File) -> None:
 
 
 @app.command()
+def bundle(
+    lab: Lab,
+    directory: Annotated[
+        str, typer.Argument(metavar="DIR", help="A new directory.", show_default=False)
+    ],
+    listen: Annotated[
+        str, typer.Option(metavar="TIME", help="Hear the packets of so long as well: 5s.")
+    ] = "",
+) -> None:
+    """Write down in a directory what every node of a lab holds, with an index to read first."""
+    from netlab.cli import bundle as work
+
+    work.run(lab, directory, _time("--listen", listen) if listen else 0.0)
+
+
+@app.command()
 def gc(json: Json = False) -> None:
     """Sweep what a reboot, a crash or `ip netns del` left."""
     from netlab.cli.work import ground

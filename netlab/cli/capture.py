@@ -65,7 +65,7 @@ def run(lab_or_file: str, words: Sequence[str], filter_words: Sequence[str], opt
         if opts.write in ("", "-"):
             rings.watch(STDOUT, 0)
         if opts.write:
-            head = _head(terrain, names, chosen)
+            head = head_of(terrain, names, chosen)
             sink: Sink = _recording(opts, head, rotation, rings.sources, interrupt)
         else:
             sink = Lines(put, opts.numeric, rings.sources, names)
@@ -122,7 +122,8 @@ def _recording(
     return Recording(head, output, rotation, sources)
 
 
-def _head(terrain: Terrain, names: Names, chosen: Chosen) -> Head:
+def head_of(terrain: Terrain, names: Names, chosen: Chosen) -> Head:
+    """What a file of the lab's packets says of itself."""
     system = os.uname()
     return Head(
         comment=f"lab {terrain.lab}, from {terrain.file}",

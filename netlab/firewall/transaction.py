@@ -30,7 +30,8 @@ _ERROR, _DONE = 2, 3
 _SNDBUFFORCE, _RCVBUFFORCE = 32, 33
 _SOL_NETLINK, _CAP_ACK, _EXT_ACK = 270, 10, 11
 _GETS = {"tables": 1, "chains": 4, "rules": 7, "sets": 10, "elements": 13, "objects": 19,
-         "flowtables": 23}  # fmt: skip
+         "flowtables": 23, "objects, reset": 21, "rules, reset": 25,
+         "elements, reset": 33}  # fmt: skip
 _WMEM = "raise net.core.wmem_max, or part the rules"
 _BATCH = 1
 """Sequence number of BATCH_BEGIN; message n has n + 2."""
@@ -149,7 +150,10 @@ def _messages(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
 
 def dump(sock: socket.socket, what: str, family: int = 0, body: bytes = b""
          ) -> list[tuple[int, dict[int, bytes]]]:  # fmt: skip
-    """All objects of a sort: their family and attributes. Raises ``OSError``."""
+    """All objects of a sort: their family and attributes. Raises ``OSError``.
+
+    ``…, reset``: as they are now, and what they have counted is zero from then on.
+    """
     number = _GETS[what]
     sock.send(_HEAD.pack(20 + len(body), _SUBSYSTEM | number, _REQUEST | _DUMP, 7, 0)
               + _FAMILY.pack(family, 0, 0) + body)  # fmt: skip

@@ -109,9 +109,7 @@ def _road(ground: Ground, found: Journal | None, inventory: Inventory) -> tuple[
     """What has to be cleared first, and the road from there."""
     if found is None:
         return (), Road(Inventory(), diff(Inventory(), inventory), True)
-    from netlab.resources.network import tables
-
-    there = ground.machine.held(_identities(found), tables(found.inventory.values()))
+    there = _held(ground, found)
     lost = tuple(ns for ns in _namespaces(found) if ns not in there)
     missing = _missing(found, there)
     doubtful = _doubtful(found)
@@ -156,6 +154,17 @@ def _missing(found: Journal, there: Mapping[str, Held | None]) -> dict[Key, str]
         for key, resource in found.inventory.items()
         if resource.stage in LOOKED_FOR and (lost := resource.lost(there))
     }
+
+
+def missing(ground: Ground, found: Journal) -> Mapping[Key, str]:
+    """What somebody else took away of a lab that is up, and how it is told."""
+    return _missing(found, _held(ground, found))
+
+
+def _held(ground: Ground, found: Journal) -> Mapping[str, Held | None]:
+    from netlab.resources.network import tables
+
+    return ground.machine.held(_identities(found), tables(found.inventory.values()))
 
 
 # changing
