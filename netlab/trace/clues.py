@@ -136,14 +136,6 @@ def rule_says(*words: str) -> Clue:
     return clue
 
 
-def limited_before(e: Evidence) -> str:
-    """Some rule that did not match counts how many may pass."""
-    rules = e.chain.rules if e.chain else ()
-    texts = [r.text for r in rules if r.matched is False and r.verdict == ""]
-    found = next((t for t in texts if "limit rate " in t and "limit rate over" not in t), "")
-    return f"a rule with a rate did not match: {found}" if found else ""
-
-
 def another_way(e: Evidence) -> str:
     passed = " → ".join(e.forward_way)
     return f"the probe had passed {passed}" if e.node not in e.forward_way else ""

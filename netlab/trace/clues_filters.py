@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from netlab.trace.clues import Clue
 from netlab.trace.clues_sockets import kernel_says
 from netlab.trace.evidence import Evidence
@@ -13,6 +15,32 @@ XFRM = ("Xfrm.InPolBlock", "Xfrm.OutPolBlock", "Xfrm.InNoPols", "Xfrm.InTmplMism
 def verdict_drop(e: Evidence) -> str:
     """And not one that took it to answer itself."""
     return "its verdict is drop" if e.chain and e.chain.verdict == "drop" else ""
+
+
+PROTOCOL = re.compile(
+    r"\b(?:ip protocol|ip6 nexthdr|meta l4proto) (\w+)"
+    r"|\b(tcp|udp|icmp|icmpv6) (?:[sd]port|type)\b"
+)
+PORT = re.compile(r"\b([sd])port (\d+)\b(?!-)")
+
+
+def limited_before(e: Evidence) -> str:
+    """Some rule that did not match counts how many may pass, and asks for nothing else."""
+    rules = e.chain.rules if e.chain else ()
+    texts = [r.text for r in rules if r.matched is False and r.verdict == ""]
+    some = (t for t in texts if "limit rate " in t and "limit rate over" not in t)
+    found = next((text for text in some if not _is_about_others(text, e)), "")
+    return f"a rule with a rate did not match: {found}" if found else ""
+
+
+def _is_about_others(text: str, e: Evidence) -> bool:
+    """As far as the protocol and the ports in its words tell."""
+    if e.packet is None:
+        return False
+    named = {a or b for a, b in PROTOCOL.findall(text)}
+    ports = {"s": e.packet.source_port, "d": e.packet.destination_port}
+    others = any(ports[side] != int(number) for side, number in PORT.findall(text))
+    return others or bool(named - {e.packet.protocol, "ipv6-icmp"})
 
 
 def rule_begins(*words: str) -> Clue:

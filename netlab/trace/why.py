@@ -47,7 +47,6 @@ from netlab.trace.clues import (
     isolated_ports,
     leads_outside,
     let_fall,
-    limited_before,
     link_down,
     longer_than_peer_takes,
     martian,
@@ -79,6 +78,7 @@ from netlab.trace.clues import (
     waits_for_fragments,
     wrong_tunnel,
 )
+from netlab.trace.clues_filters import limited_before
 from netlab.trace.clues_sockets import ignores_echoes, places_of
 from netlab.trace.entry import Entry
 from netlab.trace.evidence import Evidence

@@ -266,6 +266,9 @@ CASES = [
     Case("nft-log-drop", "denied", routed(gw=chain("forward", 'tcp dport 80 log prefix "x" drop')),
          TCP),
     Case("nft-set-full", "denied", routed(gw=IN_A_SET), hands=("srv ping -c 1 -W 1 10.1.0.2",)),
+    Case("nft-policy", "denied", routed(gw=chain(
+        "forward", "tcp dport 22 limit rate 1/minute accept\n  icmp type echo-request limit rate"
+        " 1/second accept", policy="drop")), TCP, name="others have a rate"),
     # what firewalls remember
     Case("nat-ports-exhausted", "dropped", routed(gw=translating("udp", "5000-5001")), UDP,
          ("cli python BURST",), name="UDP"),
