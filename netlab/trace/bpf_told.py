@@ -374,8 +374,9 @@ def _action(telling: Telling, point: str, head: Head, fields: Fields) -> Sightin
 
 
 def _page(telling: Telling, point: str, head: Head, fields: Fields) -> Sighting | None:
+    """A pool is filled with many at a time: without a packet at hand it is nobody's page."""
     seen = telling._beside(head.subject, head, fields)
-    return replace(seen, count=_number(fields, "held")) if seen else None
+    return replace(seen, count=_number(fields, "held")) if seen and seen.buffer else None
 
 
 def _route(telling: Telling, point: str, head: Head, fields: Fields) -> Sighting | None:
@@ -535,9 +536,10 @@ _TOLD: Mapping[str, Callable[[Telling, str, Head, Fields], Sighting | None]] = {
 
 
 def _cut(data: bytes) -> bytes:
-    """Without what lies in memory behind the packet."""
+    """Without what lies in memory behind the packet, where its header tells the truth."""
     if len(data) >= 20 and data[0] >> 4 == 4:
-        return data[: max(20, int.from_bytes(data[2:4], "big"))]
+        length = int.from_bytes(data[2:4], "big")
+        return data[:length] if length >= 20 else data
     if len(data) >= 40 and data[0] >> 4 == 6:
         return data[: 40 + int.from_bytes(data[4:6], "big")]
     return data

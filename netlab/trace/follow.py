@@ -300,7 +300,7 @@ def _arrives(one: Seen, current: Sequence[Seen]) -> bool:
     """Whether it is just coming by that device; of that more than one may tell."""
     frames = [s.sighting for s in current if s.sighting.point in FRAMES and not s.is_piece]
     if not frames:
-        return all(s.sighting.point in moments.ARRIVALS for s in current)
+        return all(s.sighting.point in moments.BEFORE_ARRIVAL for s in current)
     is_rx = one.sighting.point == "rx"
     return not is_rx and (frames[-1].point, frames[-1].device) == ("rx", one.sighting.device)
 

@@ -26,6 +26,8 @@ HIDING = frozenset({"buffer", "program"})
 """Known by these, the packet is within what is seen."""
 ARRIVALS = frozenset({"backlog", "gro", "gro-frags"})
 """What becomes of a frame before its device gives it on."""
+BEFORE_ARRIVAL = ARRIVALS | {"used"}
+"""XDP in a veth's poll may copy the bytes, and gives the buffer back that they came in."""
 ANSWERS = frozenset({"answered-again"})
 """What the target's kernel does by itself, some time later."""
 

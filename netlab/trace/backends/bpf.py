@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -122,7 +122,7 @@ def _watching(scene: Scene, session: Session, types: Types) -> Watching:
         families = _families(probe, terrain)
     points: dict[int, tuple[str, str]] = {}
     hooks: dict[str, int] = {}
-    lacks: dict[str, str] = {}
+    lacks = _lacks_apart(types)
     depth = _Depth(session) if scene.in_depth else None
     if depth is not None:
         wanted = {name: depth.point(point) for name, point in wanted.items()}
@@ -333,7 +333,7 @@ def _why(problem: BpfRefused | NoSuchType) -> str:
 
 def obstacle() -> str:
     try:
-        with closing(_on_trial()) as (session, gates):
+        with closing(_on_trial()) as (session, gates, _):
             _load(session, gates, "rx", POINTS["rx"], {})
     except (BpfRefused, NoSuchType) as problem:
         return _why(problem)
@@ -343,8 +343,8 @@ def obstacle() -> str:
 def lacks() -> Mapping[str, str]:
     """Each program is loaded, and nothing is watched; see ``Backend``."""
     found: dict[str, str] = {}
-    with suppress(BpfRefused, NoSuchType), closing(_on_trial()) as (session, gates):
-        found |= _lacks_in_depth(session, gates)
+    with suppress(BpfRefused, NoSuchType), closing(_on_trial()) as (session, gates, types):
+        found |= _lacks_apart(types) | _lacks_in_depth(session, gates)
         for name, point in POINTS.items():
             before = len(session.missing)
             number = _load(session, gates, name, point, found)
@@ -358,7 +358,7 @@ def lacks() -> Mapping[str, str]:
     return found
 
 
-def _lacks_in_depth(session: Session, gates: Gates) -> Mapping[str, str]:
+def _lacks_in_depth(session: Session, gates: Gates) -> dict[str, str]:
     """Of what only a trace that teaches asks for; a frame that comes in has all of it."""
     found: dict[str, str] = {}
     depth = _Depth(session)
@@ -373,9 +373,25 @@ def _lacks_in_depth(session: Session, gates: Gates) -> Mapping[str, str]:
     return found
 
 
+def _lacks_apart(types: Types) -> dict[str, str]:
+    """What no program asks for by itself."""
+    asked: Mapping[str, Callable[[], object]] = {
+        "what reasons for a drop are called": lambda: types.names("skb_drop_reason"),
+        "what connection tracking takes it for": lambda: types.way("sk_buff._nfct"),
+    }
+    found = {}
+    for what, ask in asked.items():
+        try:
+            ask()
+        except NoSuchType as missing:
+            found[what] = str(missing)
+    return found
+
+
 class _Trial(NamedTuple):
     session: Session
     gates: Gates
+    types: Types
 
     def close(self) -> None:
         self.session.close()
@@ -391,7 +407,7 @@ def _on_trial() -> _Trial:
         session.close()
         raise
     types.keep()
-    return _Trial(session, gates)
+    return _Trial(session, gates, types)
 
 
 backend = Backend(

@@ -21,7 +21,7 @@ from netlab.kernel.conntrack import decoded, tracked
 from netlab.kernel.wire import NLM_F_REQUEST, NLMSG_ERROR, open_socket
 from netlab.trace.assemble import end_words
 from netlab.trace.backends.base import Backend, Scene
-from netlab.trace.headers import NAMES, Headers, parse
+from netlab.trace.headers import ERRORS, NAMES, Headers, parse
 from netlab.trace.sighting import Sighting
 
 NETLINK_NETFILTER = 12
@@ -90,6 +90,8 @@ def tuple_of(headers: Headers) -> bytes:
     if protocol in FIRST:
         word = headers.word(4) or 0
         kind, code = headers.transport[0], headers.transport[1]
+        if kind in ERRORS[NUMBERS[protocol]]:
+            return b""  # it has no connection of its own, and chains tell too little of whose it is
         at = FIRST[protocol]
         above = attribute(at, struct.pack(">H", word >> 16)) + u8(at + 1, kind) + u8(at + 2, code)
     else:
