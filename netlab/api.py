@@ -52,14 +52,14 @@ class Lab:
         topology: str | os.PathLike[str] | Mapping[str, Any],
         *,
         name: str = "",
-        owner: int = 0,
+        owner: int | Sequence[int] = (),
     ):
         """``topology`` is a file, YAML text (which has line ends), or what YAML would become.
 
         ``name`` is the lab's instead of the file's own, so that one topology can be up twice.
-        ``owner`` is a process with which the lab ends, however that one ends.
+        ``owner`` is a process with which the lab ends, however that one ends; of several the first.
         """
-        self._owner = owner
+        self._owners = _several(owner)
         self._topology = topology
         self._wanted = name
         self._stack = ExitStack()
@@ -79,8 +79,8 @@ class Lab:
         from netlab.cli import lease
         from netlab.cli.work import read
 
-        lease.check(self._owner)
-        self._path = self._path or self._file()
+        lease.check(*self._owners)
+        self._path = self._path or self._file(self._stack)
         self._read, self._drawn = read(self._path, name=self._wanted), None
         self._brought_up()
         return self
@@ -95,12 +95,20 @@ class Lab:
         try:
             done = lifecycle.up(here, wanted.wanted)
             if done.road.is_new:
-                lease.begin(here.state, done, self._owner)
+                lease.begin(here.state, done, self._owners)
         except NetlabError as failure:
             raise located(failure, wanted) from None
         finally:
             here.machine.close()
         return done
+
+    def lacks(self) -> list[str]:
+        """What this machine lacks for it, as ``netlab doctor FILE`` tells: a sentence each."""
+        from netlab.cli.diagnosis import diagnose, lacking
+
+        with ExitStack() as stack:
+            file = self._path or self._file(stack)
+            return lacking(diagnose(file)[1])
 
     def down(self) -> None:
         """Take it down. One that is not up is down."""
@@ -285,7 +293,8 @@ class Lab:
         self.inside(node, lambda: _switch(device, up))
         (self._downed.discard if up else self._downed.add)((node, device))
 
-    def _file(self) -> str:
+    def _file(self, stack: ExitStack) -> str:
+        """``stack``: when it closes, a file that was made for it goes."""
         if isinstance(self._topology, os.PathLike):
             return os.fspath(self._topology)
         if isinstance(self._topology, str) and "\n" not in self._topology:
@@ -296,7 +305,7 @@ class Lab:
         if not isinstance(text, str):
             text = yaml.safe_dump(dict(text), sort_keys=False)
         directory = tempfile.mkdtemp(prefix="netlab-")
-        self._stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        stack.callback(shutil.rmtree, directory, ignore_errors=True)
         named = re.search(r"^name: *([a-z0-9-]+)", text, re.M)
         file = Path(directory, f"{named[1] if named else 'lab'}.yaml")
         file.write_text(text)
@@ -422,6 +431,12 @@ class Link:
     @property
     def _places(self) -> list[tuple[str, str]]:
         return [(node, device) for node, _, device in (end.partition(":") for end in self.ends)]
+
+
+def _several(owner: int | Sequence[int]) -> tuple[int, ...]:
+    if not isinstance(owner, int):
+        return tuple(owner)
+    return (owner,) if owner else ()
 
 
 def _fits(ends: tuple[str, str], a: str, b: str) -> bool:

@@ -20,11 +20,14 @@ from netlab.lab.portrait import Node, Portrait
 from netlab.render.json import JsonRenderer
 from netlab.render.text import TextRenderer
 from netlab.render.words import count
+from netlab.trace.packets import Teller
 from netlab.trace.recording import Head, PlainFile, Recording, Rotation
 from netlab.trace.rings import Source
 
 INDEX = "index.md"
 PACKETS = "packets.pcapng"
+TOLD = 2000
+"""The last packets that are told in words as well."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class Packets:
     head: Head
     sources: Sequence[Source]
     frames: Sequence[Frame]
+    names: Mapping[str, str]
+    """Nodes by address."""
     note: str = ""
     """Why there are no more of them."""
 
@@ -97,6 +102,15 @@ def _whole(directory: str, scene: Scene) -> Iterator[tuple[str, str]]:
     if scene.packets and scene.packets.sources:
         record(f"{directory}/{PACKETS}", scene.packets)
         yield "the last packets of every interface", PACKETS
+    if scene.packets and scene.packets.frames:
+        yield "in words", _put(f"{directory}/packets.txt", _told(scene.packets))
+
+
+def _told(packets: Packets) -> str:
+    teller = Teller(packets.sources, packets.names, numeric=False)
+    width = max(len(source.name) for source in packets.sources)
+    seen = [teller.tell(frame) for frame in packets.frames[-TOLD:]]
+    return _rendered(lambda put: put.packets(seen, width))
 
 
 def record(path: str, packets: Packets) -> None:

@@ -86,8 +86,9 @@ def _packets(terrain: Terrain, recent: Recent) -> Packets:
     from netlab.cli.selection import Chosen
 
     frames = recent.stop()
-    head = head_of(terrain, Names(terrain, recent.sources), Chosen("", None, SNAPLEN))
-    return Packets(head, recent.sources, frames, recent.failure)
+    names = Names(terrain, recent.sources)
+    head = head_of(terrain, names, Chosen("", None, SNAPLEN))
+    return Packets(head, recent.sources, frames, names, recent.failure)
 
 
 def _scene(

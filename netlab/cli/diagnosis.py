@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from netlab.cli.which import state_directory
 from netlab.errors import MachineLacks
@@ -33,6 +33,17 @@ def diagnose(file: str | None) -> tuple[str, list[Feature], int]:
         features,
         (MachineLacks.exit_code if missing else 0),
     )
+
+
+def lacking(features: Iterable[Feature]) -> list[str]:
+    """Of those a lab needs, the ones that are missing, a sentence each."""
+    return [
+        f"no {f.name} here"
+        + (f": {f.detail}" if f.detail else "")
+        + (f", {f.option}" if f.option else "")
+        for f in features
+        if not f.present
+    ]
 
 
 def _watchers() -> Iterator[Feature]:

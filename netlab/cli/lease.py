@@ -1,4 +1,4 @@
-"""A lab that ends by itself: when a time is over, or the process that it is for has ended.
+"""A lab that ends by itself: when a time is over, or a process that it is for has ended.
 
 A small process of its own waits for that, and takes the lab down as ``netlab down`` does. It ends
 with the lab, whoever takes it down.
@@ -11,7 +11,8 @@ import select
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from netlab.errors import LabBusy, LabNotFound, NetlabError, UsageError
@@ -23,37 +24,48 @@ if TYPE_CHECKING:
 
 AGAIN = 0.2
 """Seconds until one tries again where somebody is changing the lab."""
-NOBODY = -1
 
 
-def check(owner: int) -> None:
+def check(*owners: int) -> None:
     """Before anything is made. Raises UsageError where there is no such process."""
-    if owner:
-        os.close(_opened(owner))
+    with _opened(owners):
+        pass
 
 
-def begin(here: str, done: Done, owner: int = 0, seconds: float = 0.0) -> None:
-    """For a lab that has come up in that state directory. Raises UsageError for no process."""
-    if not owner and not seconds:
+def begin(here: str, done: Done, owners: Sequence[int] = (), seconds: float = 0.0) -> None:
+    """For a lab that has come up in that state directory; it goes with the first of its owners.
+
+    Raises UsageError for no process.
+    """
+    if not owners and not seconds:
         return
-    fd = _opened(owner) if owner else NOBODY
-    words = [here, done.lab, repr(done.summary.since), str(fd), repr(seconds)]
-    try:
+    with _opened(owners) as files:
+        words = [here, done.lab, repr(done.summary.since), repr(seconds), *map(str, files)]
         subprocess.Popen(
             [sys.executable, "-m", __name__, *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            pass_fds=[fd] if fd != NOBODY else [],
+            pass_fds=files,
             start_new_session=True,
             cwd="/",
         )
+
+
+@contextmanager
+def _opened(owners: Iterable[int]) -> Iterator[list[int]]:
+    """A descriptor each, which can be read when the process has ended."""
+    files: list[int] = []
+    try:
+        for owner in owners:
+            files.append(_pidfd(owner))
+        yield files
     finally:
-        if fd != NOBODY:
-            os.close(fd)
+        for file in files:
+            os.close(file)
 
 
-def _opened(owner: int) -> int:
+def _pidfd(owner: int) -> int:
     try:
         return os.pidfd_open(owner)
     except OSError as problem:
@@ -61,12 +73,12 @@ def _opened(owner: int) -> int:
 
 
 def main(words: list[str]) -> None:
-    here, lab, since, owner, seconds = words
-    if _is_time(here, lab, float(since), int(owner), float(seconds)):
+    here, lab, since, seconds, *owners = words
+    if _is_time(here, lab, float(since), float(seconds), [int(owner) for owner in owners]):
         _take_down(here, lab)
 
 
-def _is_time(here: str, lab: str, since: float, owner: int, seconds: float) -> bool:
+def _is_time(here: str, lab: str, since: float, seconds: float, owners: Sequence[int]) -> bool:
     """Wait. Whether the lab is to go; else it has gone by itself."""
     until = time.monotonic() + seconds if seconds else None
     watch = Watch()
@@ -74,14 +86,14 @@ def _is_time(here: str, lab: str, since: float, owner: int, seconds: float) -> b
         watch.add(f"{here}/{lab}/{state.JOURNAL}")
     waiting = select.poll()
     waiting.register(watch.fd, select.POLLIN)
-    if owner != NOBODY:
+    for owner in owners:
         waiting.register(owner, select.POLLIN)
     while _is_still(here, lab, since):
         left = None if until is None else max(0.0, until - time.monotonic())
         if left == 0.0:
             return True
         for fd, _ in waiting.poll(None if left is None else left * 1000):
-            if fd == owner:
+            if fd in owners:
                 return True
             watch.changed()
     return False

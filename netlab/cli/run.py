@@ -77,7 +77,7 @@ def bring_up(here: lifecycle.Ground, wanted: Read) -> None:
             done = lifecycle.up(here._replace(stop=stop), wanted.wanted)
         except NetlabError as failure:
             raise located(failure, wanted) from None
-    lease.begin(here.state, done, os.getpid())
+    lease.begin(here.state, done, [os.getpid()])
 
 
 def _ended(command: Sequence[str], lab: str, node: str) -> int:

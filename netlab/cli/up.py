@@ -28,7 +28,7 @@ def up(file: str, json: bool, ttl: float = 0.0, owner: int = 0) -> None:
             if ttl or owner:
                 from netlab.cli import lease
 
-                lease.begin(here.state, done, owner, ttl)
+                lease.begin(here.state, done, [owner] if owner else [], ttl)
             renderer(json).up(done, lambda: _picture(here, done))
     finally:
         here.machine.close()
