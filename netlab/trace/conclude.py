@@ -387,7 +387,17 @@ def ends(record: Record) -> set[str]:
     """The nodes in which something may have ended: of those more is to be known."""
     trails = follow(record.sightings, record.probe, record.terrain)
     last = {trail.visits[-1].node for trail in trails if not trail.is_clone}
-    return last | {record.probe.sender, record.probe.target}
+    return last | {record.probe.sender, record.probe.target} | set(_awaited(record, trails))
+
+
+def _awaited(record: Record, trails: Sequence[Trail]) -> Iterator[str]:
+    """Who has the address of a next hop that nothing was sent to yet."""
+    for visit in (trail.visits[-1] for trail in trails):
+        builder = Builder(visit, record.facts.get(visit.node, Facts(visit.node)), record.terrain, 0)
+        builder.build()
+        if builder.stage == "postrouting" and builder.route is not None:
+            goal = builder.route.via or builder.route.destination
+            yield from record.terrain.holders.get(goal, ())
 
 
 def _asked(record: Record) -> Iterator[tuple[str, Ask | None]]:

@@ -31,6 +31,14 @@ class LinkFact:
     """Of a tunnel: the other end."""
     xdp: str = ""
     """How a program of XDP is attached: ``native``, ``generic``, ``offloaded``; "" for none."""
+    unflooded: tuple[str, ...] = ()
+    """Of a port: what is flooded everywhere but there: ``unicast``, ``multicast``, ``broadcast``."""
+    locked: bool = False
+    """Of a port: whether it takes frames of known MACs alone."""
+    arp: bool = True
+    """Whether it asks for neighbours, and answers."""
+    vni: int = 0
+    """Of a vxlan device: the number of its network."""
 
 
 @dataclass(frozen=True)

@@ -33,11 +33,15 @@ SYSCTLS = (
     "net.ipv4.conf.all.accept_local", "net.ipv4.icmp_echo_ignore_all",
     "net.ipv6.icmp.echo_ignore_all",
     "net.ipv4.ipfrag_high_thresh", "net.ipv6.ip6frag_high_thresh",
+    "net.ipv4.conf.all.arp_ignore",
 )  # fmt: skip
 USUAL = frozenset({"main", "local", "default"})
 NULL = frozenset({"blackhole", "unreachable", "prohibit", "throw"})
 COUNTED = re.compile(r"\bcounter packets \d+ bytes \d+")
-OF_DEVICES = ("net.ipv4.conf.{}.rp_filter", "net.ipv4.conf.{}.forwarding")
+OF_DEVICES = (
+    "net.ipv4.conf.{}.rp_filter", "net.ipv4.conf.{}.forwarding", "net.ipv4.conf.{}.arp_ignore",
+    "net.ipv6.conf.{}.disable_ipv6",
+)  # fmt: skip
 
 
 def facts_of(
@@ -96,7 +100,7 @@ def _link(link: lookup.Link, names: Mapping[int, str]) -> LinkFact:
     return LinkFact(
         link.name, link.kind, link.up, link.carrier, link.mtu, link.mac,
         names.get(link.master, ""), link.state, link.isolated, link.hairpin, link.remote,
-        link.xdp,
+        link.xdp, link.unflooded, link.locked, link.arp, link.vni,
     )  # fmt: skip
 
 

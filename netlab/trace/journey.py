@@ -276,16 +276,16 @@ def _incomplete() -> list[str]:
 def facts_for(record: Record, visits: Visits) -> Mapping[str, Facts]:
     """Asked in rounds, as long as an answer leads to another node; most often once."""
     facts: dict[str, Facts] = {}
-    deep = ends(record)
     for _ in range(ROUNDS):
+        known = replace(record, facts=facts)
         wanted = {
             node: asks
-            for node, asks in questions(replace(record, facts=facts)).items()
+            for node, asks in questions(known).items()
             if node in record.terrain.spots and not _answers(facts.get(node), asks)
         }
         if not wanted:
             break
-        facts |= _asked(record, wanted, deep, visits)
+        facts |= _asked(record, wanted, ends(known), visits)
     return facts
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from netlab.trace import causes_filters, causes_sockets, reasons
+from netlab.trace import causes_devices, causes_filters, causes_sockets, clues_devices, reasons
 from netlab.trace.clues import (
     RATE_LIMITED,
     after,
@@ -182,6 +182,7 @@ def _words(e: Evidence) -> Mapping[str, str]:
         "down_node": down[0] if down else "",
         "down_device": down[1].name if down else "",
         "isolated": " and ".join(named(pair) for pair in isolated_ports(e)),
+        **clues_devices.words(e),
     }
 
 
@@ -201,6 +202,7 @@ CAUSES: tuple[Entry, ...] = (
         "{node} has no way to {destination}: the device that would lead there is down",
         "netlab exec {lab} {node} -- ip link set DEVICE up, and its routes again",
     ),
+    *causes_devices.NOT_SENT,
     # nftables
     Entry(
         "asymmetric-path",
@@ -296,6 +298,7 @@ CAUSES: tuple[Entry, ...] = (
         "{node} took it, since {destination} is its own; it was meant for {target}",
         "a dnat rule in {node} would pass it on, see `nat: publish`",
     ),
+    *causes_devices.BROADCAST,
     *causes_sockets.ARRIVED,
     Entry(
         "no-listener-tcp",
@@ -334,8 +337,13 @@ CAUSES: tuple[Entry, ...] = (
         "net.ipv4.icmp_echo_ignore_all, net.ipv6.icmp.echo_ignore_all of {node}",
     ),
     *causes_sockets.QUEUES,
-    # routing
+    # programs and queues at devices, and headers
+    *causes_devices.PROGRAMS,
+    *causes_devices.QUEUES,
+    causes_devices.VNI,
     causes_sockets.IP_CHECKSUM,
+    *causes_devices.HEADERS,
+    # routing
     Entry(
         "routing-loop",
         Disposition.LOOPED,
@@ -350,6 +358,7 @@ CAUSES: tuple[Entry, ...] = (
         "{what} had a TTL of 1 when it came to {node}, which would have had to forward it",
         "the way is longer than the TTL that it was sent with",
     ),
+    *causes_devices.ROUTES,
     Entry(
         "martian-source",
         Disposition.SPOOFED,
@@ -498,6 +507,7 @@ CAUSES: tuple[Entry, ...] = (
         "{dead} is down",
         "netlab exec {lab} {dead_node} -- ip link set {dead_device} up",
     ),
+    *causes_devices.SEGMENT,
     Entry(
         "tun-without-reader",
         Disposition.UNREAD,
@@ -551,5 +561,6 @@ CAUSES: tuple[Entry, ...] = (
         "{reason_advice}",
     ),
     *causes_sockets.LAST,
+    *causes_devices.LAST,
 )
 """The first that holds."""

@@ -332,8 +332,6 @@ links:
     # what only the kernel says
     Case("netfilter-drop", "denied", routed(gw=chain("forward", "tcp dport 80 drop")),
          f"{TCP} --backends bpf"),
-    Case("kernel-drop", "dropped", routed(), UDP,
-         ("gw ping -c 1 -W 1 10.2.0.2", "gw tc qdisc replace dev b root pfifo limit 0")),
     # devices that are programs or tunnels
     Case("tun-without-reader", "unread",
          routed(gw="interfaces: {tun0: {kind: tun, addresses: [10.8.0.1/24]}}"), "cli 10.8.0.2"),

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from netlab.trace.why import names
-from tests.live import causes_sockets
+from tests.live import causes_devices, causes_sockets
 from tests.live.causes import CASES, PROGRAMS, Case
 from tests.live.conftest import Write
 from tests.live.world import NETLAB, ROOT, done, ip, netlab
 
-ALL = [*CASES, *causes_sockets.CASES]
+ALL = [*CASES, *causes_devices.CASES, *causes_sockets.CASES]
 MOST_CONNECTIONS = Path("/proc/sys/net/netfilter/nf_conntrack_max")
-BY_HAND = PROGRAMS | causes_sockets.PROGRAMS
+BY_HAND = PROGRAMS | causes_devices.PROGRAMS | causes_sockets.PROGRAMS
 
 
 @pytest.mark.parametrize("case", ALL, ids=lambda c: f"{c.cause} {c.name}".strip())
@@ -59,10 +59,10 @@ def test_a_packet_of_the_lab_has_it_too(cause: str, traffic: str, write: Write, 
 def by_hand(lab: str, hand: str) -> None:
     node, *command = hand.split()
     if command[0] == "python":
-        command = [sys.executable, "-c", BY_HAND[command[1]]]
+        command = [sys.executable, "-c", BY_HAND[command[1]], *command[2:]]
     words = [mac(lab, word) if word.startswith("MAC:") else word for word in command]
     subprocess.run(
-        ["ip", "netns", "exec", f"{lab}.{node}", *words], capture_output=True, timeout=20
+        ["ip", "netns", "exec", f"{lab}.{node}", *words], capture_output=True, timeout=20, cwd=ROOT
     )
 
 
