@@ -28,7 +28,7 @@ ENTRIES_AT, FULL_AT = 4, 80
 KEPT = frozenset({"permanent", "noarp"})
 """Set by hand, or never asked for."""
 SOUGHT = "incomplete"
-UNANSWERED = frozenset({SOUGHT, "failed"})
+FAILED = "failed"
 
 Known = frozenset[tuple[int, str]]
 """Neighbours, by device and address."""
@@ -69,9 +69,18 @@ def learned() -> Known:
 
 
 def unanswered() -> frozenset[str]:
-    """Addresses that the namespace asks for, or has asked for, and nobody has answered."""
+    """Addresses that the namespace looks for, or has looked for, and nobody has answered."""
+    return _in_state(SOUGHT, FAILED)
+
+
+def failed() -> frozenset[str]:
+    """Those that it has looked for long enough."""
+    return _in_state(FAILED)
+
+
+def _in_state(*states: str) -> frozenset[str]:
     with open_socket() as sock:
-        return frozenset(n.address for n in lookup.neighbours(sock) if n.state in UNANSWERED)
+        return frozenset(n.address for n in lookup.neighbours(sock) if n.state in states)
 
 
 def forget(but: Collection[tuple[int, str]] = (), *, sought: bool = True) -> None:

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import errno
+import os
+from functools import partial
 from typing import NamedTuple
+
+from netlab.attempts import Where
+from netlab.matrix.pairs import Pair
+from netlab.matrix.ways import is_blackhole
 
 ECHO_REPLY = {4: 0, 6: 129}
 UNREACHABLE = {4: 3, 6: 1}
@@ -63,6 +69,10 @@ def of_error(version: int, kind: int, code: int, by: str) -> Answer:
     return Answer("refused" if (version, kind, code) in PORT else "unreachable", by, told)
 
 
+BUSY = frozenset({errno.ENOBUFS, errno.EAGAIN, errno.ENETDOWN})
+"""It may be sent later."""
+
+
 def of_errno(number: int) -> Answer | None:
     """Of a send that the kernel would not do; None for what says nothing about the network."""
     if number == errno.ENETUNREACH:
@@ -74,3 +84,17 @@ def of_errno(number: int) -> Answer | None:
     if number == errno.EADDRNOTAVAIL:
         return Answer("no-address", OWN, "no address to send from")
     return None
+
+
+def of_send(where: Where, pair: Pair, number: int) -> Answer | None:
+    """Of a pair; None where it may be sent later. Raises OSError for what is no answer."""
+    if number in BUSY or (number == errno.EINVAL and not _is_blackhole(where, pair)):
+        return None
+    found = of_errno(number)
+    if found is None:
+        raise OSError(number, os.strerror(number), f"{pair.source} → {pair.address}")
+    return found
+
+
+def _is_blackhole(where: Where, pair: Pair) -> bool:
+    return where.inside(pair.source, partial(is_blackhole, pair.address))

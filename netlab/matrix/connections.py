@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import select
 import socket
 import struct
@@ -13,7 +12,7 @@ from contextlib import suppress
 
 from netlab.attempts import Where
 from netlab.kernel import limits
-from netlab.matrix.answer import OWN, Answer, of_errno, of_error
+from netlab.matrix.answer import OWN, Answer, of_error, of_send
 from netlab.matrix.pairs import Pair
 
 RECVERR = {4: (socket.IPPROTO_IP, 11), 6: (socket.IPPROTO_IPV6, 25)}
@@ -120,11 +119,9 @@ class Connections:
     def _without_icmp(self, place: int, number: int) -> Answer | None:
         if number == errno.ECONNREFUSED:
             return Answer("refused", self._pairs[place].address, "a reset")
-        found = of_errno(number)
-        if found is None and number not in (0, errno.ETIMEDOUT):
-            what = f"{self._pairs[place].source} → {self._pairs[place].address}:{self._port}"
-            raise OSError(number, os.strerror(number), what)
-        return found
+        if number in (0, errno.ETIMEDOUT):
+            return None
+        return of_send(self._where, self._pairs[place], number)
 
     def _told(self, place: int) -> Answer | None:
         """The ICMP error that stands in the socket's queue, None for none."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import secrets
 import select
 import socket
@@ -11,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from netlab.attempts import Where, checksum
-from netlab.matrix.answer import ECHO_REPLY, ERRORS, OWN, Answer, of_errno, of_error
+from netlab.matrix.answer import ECHO_REPLY, ERRORS, OWN, Answer, of_error, of_send
 from netlab.matrix.pairs import Pair
 
 REQUEST = {4: 8, 6: 128}
@@ -36,8 +35,6 @@ PASSED = {
 """Which ICMP comes to a socket: of answers and errors the bit is clear."""
 SOURCES = {4: (socket.AF_INET, 12, 4), 6: (socket.AF_INET6, 8, 16)}
 """Where its source stands in a packet."""
-BUSY = {errno.ENOBUFS, errno.EAGAIN, errno.ENETDOWN}
-"""It may be sent later."""
 
 
 class Echoes:
@@ -67,11 +64,7 @@ class Echoes:
         try:
             sock.sendto(self._request(version, place), (pair.address, 0))
         except OSError as problem:
-            number = problem.errno or 0
-            said = of_errno(number)
-            if said is None and number not in BUSY:
-                raise
-            return said
+            return of_send(self._where, pair, problem.errno or 0)
         return None
 
     def answers(self, within: float) -> Iterator[tuple[int, Answer]]:

@@ -11,7 +11,7 @@ from netlab.kernel import neighbours
 SPARE = 64
 """Entries left to whoever else wants some."""
 LEAST = 16
-"""Pairs that are asked at once however little room there is."""
+"""Pairs that it is worth while to ask at once."""
 MOST = 2048
 """Pairs that are asked at once however much room there is: their answers have to fit as well."""
 
@@ -31,13 +31,14 @@ class Room:
             self._known = {node: where.inside(node, neighbours.learned) for node in nodes}
 
     def pairs(self, entries: int) -> int:
-        """How many may be asked at once, where each makes so many entries."""
+        """How many may be asked now, where each makes so many entries; 0: later."""
         if not self._is_scarce:
             return MOST
         if self._free() < self._most() // 2:
             self._was_short = True
             self._forget(self._known)
-        return min(MOST, max(LEAST, self._free() // entries))
+        found = min(MOST, self._free() // entries)
+        return found if found >= LEAST else 0
 
     def refused(self) -> int:
         """How often the table has been full."""
@@ -58,10 +59,10 @@ class Room:
             self._where.inside(node, partial(neighbours.forget, known, sought=False))
 
     def _free(self) -> int:
-        return min(table.most - table.entries for table in self._tables()) - SPARE
+        return min((t.most - t.entries for t in self._tables()), default=MOST) - SPARE
 
     def _most(self) -> int:
-        return min(table.most for table in self._tables())
+        return min((t.most for t in self._tables()), default=MOST)
 
     def _tables(self) -> list[neighbours.Table]:
         held = neighbours.tables()

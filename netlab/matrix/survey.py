@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
 from netlab.attempts import INTERVAL, Where
-from netlab.kernel import lookup, neighbours
-from netlab.kernel.wire import open_socket
+from netlab.kernel import neighbours
 from netlab.matrix.answer import NO_NEIGHBOUR, Answer
 from netlab.matrix.pairs import Pair
-from netlab.matrix.room import Room
+from netlab.matrix.room import LEAST, Room
+from netlab.matrix.ways import gateway
 
 QUIET = 0.02
 """Seconds without an answer after which the next are asked."""
@@ -101,9 +100,26 @@ class Survey:
     def _chunks(self, entries: int) -> Iterator[list[int]]:
         left = self._open(range(len(self._pairs)))
         while left:
-            size = min(self._prober.most, self._room.pairs(entries))
+            size = min(self._prober.most, self._room_for(entries))
             yield left[:size]
-            left = left[size:]
+            left = self._open(left[size:])
+
+    def _room_for(self, entries: int) -> int:
+        """Where whom one looks for in vain takes up all room, that has an end."""
+        until = time.monotonic() + NEIGHBOUR
+        while not (found := self._room.pairs(entries)) and time.monotonic() < until:
+            self._collect(INTERVAL)
+            self._given_up()
+            self._told(len(self.found))
+        return found or LEAST
+
+    def _given_up(self) -> None:
+        """Of neighbours that the kernel has looked for long enough."""
+        failed = {node: self._where.inside(node, neighbours.failed) for node in self._nodes}
+        for place in self._open(range(len(self._pairs))):
+            pair = self._pairs[place]
+            if pair.address in failed.get(pair.source, ()):
+                self.found[place] = NO_NEIGHBOUR
 
     def _open(self, places: Iterable[int]) -> list[int]:
         return [place for place in places if place not in self.found]
@@ -166,11 +182,4 @@ class Survey:
         vain = sought.get(pair.source, frozenset())
         if not vain or pair.address in vain:
             return bool(vain)
-        return self._where.inside(pair.source, partial(_gateway, pair.address)) in vain
-
-
-def _gateway(address: str) -> str:
-    """Of the calling thread's namespace; "" for none."""
-    with suppress(OSError), open_socket() as sock:
-        return lookup.route(sock, address).via
-    return ""
+        return self._where.inside(pair.source, partial(gateway, pair.address)) in vain

@@ -73,10 +73,14 @@ def lines(matrix: Matrix, width: int = WIDTH) -> Iterator[Line]:
 def _title(matrix: Matrix, probe: str, cells: Iterable[Cell]) -> str:
     found = Counter(cell.word for cell in cells)
     told = ", ".join(f"{found[word]:,} {word}" for word in STYLES if found[word])
-    size = f"{count(len(matrix.nodes), 'node')}, {sum(found.values()):,} pairs"
+    size = f"{count(len(matrix.nodes), 'node')}, {_pairs(sum(found.values()))}"
     version = f" -{matrix.version}" if matrix.version else ""
     spent = duration(matrix.seconds)
     return f"{matrix.lab}, {probe}{version}: {told or 'nobody to ask'}  ({size}, {spent})"
+
+
+def _pairs(number: int) -> str:
+    return f"{number:,} pair{'' if number == 1 else 's'}"
 
 
 def _table(
@@ -209,7 +213,7 @@ def _reasons(cells: Iterable[Cell], width: int) -> Iterator[Line]:
         sources.setdefault(cell.source, []).append(cell.target)
     for (word, why), sources in list(found.items())[:MOST]:
         number = sum(map(len, sources.values()))
-        text = f"  {why} ({count(number, 'pair')}: {_whom(sources)})"
+        text = f"  {why} ({_pairs(number)}: {_whom(sources)})"
         yield [(word, STYLES[word]), *_cut(text, width - len(word))]
     if len(found) > MOST:
         yield [(f"… and {len(found) - MOST} reasons more: --html and --json have all", "dim")]
