@@ -172,6 +172,12 @@ def test(
             show_default=False,
         ),
     ] = None,
+    bundle: Annotated[
+        str,
+        typer.Option(
+            metavar="DIR", help="Where one fails, write down there what every node holds."
+        ),
+    ] = "",
     json: Json = False,
 ) -> int:
     """Try what the `tests:` of a topology say.
@@ -180,7 +186,7 @@ def test(
     """
     from netlab.cli import test as work
 
-    return work.test(lab, work.Wish(only, repeat, shuffle, junit, json))
+    return work.test(lab, work.Wish(only, repeat, shuffle, junit, bundle, json))
 
 
 @app.command()

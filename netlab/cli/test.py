@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,6 +31,8 @@ class Wish(NamedTuple):
     seed: int | None = None
     """Of the order in which they are tried; None for the file's."""
     junit: str = ""
+    bundle: str = ""
+    """A directory for all about the lab, where a test does not pass."""
     json: bool = False
 
 
@@ -36,6 +40,10 @@ def test(lab_or_file: str, wish: Wish) -> int:
     """The exit code: 1 where a test did not pass. Raises NetlabError."""
     from netlab.cli.explain import is_up
 
+    if wish.bundle:
+        from netlab.cli.bundle import check
+
+        check(wish.bundle)
     if is_up(lab_or_file):
         return _tried(lab_or_file, None, wish)
     wanted = read(lab_or_file)
@@ -61,16 +69,39 @@ def _tried(lab_or_file: str, wanted: Read | None, wish: Wish) -> int:
     said.testing(lab, len(tasks), wish.seed)
     width = max(len(task.test.title) for task in tasks)
     began = time.monotonic()
-    with visiting(identities) as visits:
+    with visiting(identities) as visits, _bundling(lab, wish.bundle) as told:
         inventory = wanted.wanted.inventory
         site = Site(terrain, inventory, identities, visits, here.machine, gaps)
         found = judge(tasks, catalog(), site, lambda verdict: said.verdict(verdict, width))
-    seconds = time.monotonic() - began
+        seconds = time.monotonic() - began
+        told += found
     found.sort(key=lambda verdict: (verdict.round, verdict.place))
     said.tested(lab, found, seconds, wish.seed)
     if wish.junit:
         _write(wish.junit, lab, found, seconds)
     return int(any(verdict.verdict != "pass" for verdict in found))
+
+
+@contextmanager
+def _bundling(lab: str, directory: str) -> Iterator[list[Verdict]]:
+    """What did not pass of the verdicts that are told within the block is bundled at its end."""
+    told: list[Verdict] = []
+    if not directory:
+        yield told
+        return
+    from netlab.bundle.index import Why
+    from netlab.bundle.recent import SECONDS
+    from netlab.cli.bundle import bundle, listening
+    from netlab.render.verdicts import evidence
+
+    with listening(lab, SECONDS) as recent:
+        yield told
+        failed = [verdict for verdict in told if verdict.verdict != "pass"]
+        if failed:
+            lines = [before + words for one in failed for before, words, _ in evidence(one)]
+            why = Why(f"{len(failed)} of {len(told)} tests did not pass", "\n".join(lines).strip())
+            index = bundle(lab, directory, why, recent)
+            print(f"all about it: {index}", file=sys.stderr)  # noqa: T201
 
 
 def _file_of(terrain: Terrain, here: Ground) -> tuple[Read, tuple[str, ...]]:
