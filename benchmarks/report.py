@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from statistics import median
 
-from benchmarks import rules, traces
+from benchmarks import pairs, rules, traces
 from benchmarks.measure import Cost
 from benchmarks.traffic import Flow
 
@@ -46,7 +46,8 @@ def text(
     rings: Rings,
     commands: Mapping[str, Cost],
     ruled: tuple[rules.Loads, rules.Labs],
-    traced: Mapping[str, traces.Cost],
+    traced: traces.Found,
+    asked: Mapping[str, pairs.Asked],
     flow: Mapping[str, Flow],
 ) -> str:
     return "\n".join(
@@ -65,6 +66,7 @@ def text(
             *_commands(commands),
             *rules.section(*ruled),
             *traces.section(traced),
+            *pairs.section(asked),
             "## Traffic through a lab of three nodes",
             "",
             "All labs are up at once and take turns; the two built by hand differ by noise only.",

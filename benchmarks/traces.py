@@ -1,4 +1,5 @@
-"""What a trace costs: every packet that is not its own, and the time until it has its answer.
+"""What a trace costs: every packet that is not its own, and the time until it has its answer; and
+whether it is right while others flood the way.
 
     python -m benchmarks.traces          the section of docs/benchmark.md
 
@@ -15,17 +16,22 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from netlab.cli.trace import chosen, lab_of
 from netlab.kernel.visits import Visits, visiting
 from netlab.trace.backends.base import Scene, Watch
-from netlab.trace.cookie import fresh
-from netlab.trace.journey import Request, _close, _watches, observe
+from netlab.trace.conclude import conclude
+from netlab.trace.cookie import fresh, way_of
+from netlab.trace.headers import parse
+from netlab.trace.journey import Request, close_watches, observe, open_watches
 from netlab.trace.model import Probe
+from netlab.trace.record import Record
 from netlab.trace.request import Words, probe_of
 from netlab.trace.terrain import Terrain
 
@@ -46,13 +52,34 @@ links:
   - ["gw:a 10.1.0.1/24", sw]
   - ["gw:b 10.2.0.1/24", "srv:eth0 10.2.0.2/24"]
 """
+PROBES, FLOODS = 200, 2
+FLOOD = """
+import socket, sys
+s = socket.socket(type=socket.SOCK_DGRAM)
+s.connect((sys.argv[1], int(sys.argv[2])))
+while True:
+    try:
+        s.send(b"x" * 64)
+    except OSError:
+        pass
+"""
+
+
+class Who(NamedTuple):
+    """Who watches."""
+
+    names: str
+    in_depth: bool = False
+
+
 WATCHERS = {
-    "`bpf` alone": "bpf",
-    "all, as usual": "",
-    "without BPF": "conntrack,counters,nft-trace,taps",
-    "`nft-trace` alone": "nft-trace",
-    "`taps` alone": "taps",
-    "`tracefs` alone": "tracefs",
+    "`bpf` alone": Who("bpf"),
+    "all, as usual": Who(""),
+    "all, with `--teach`": Who("", in_depth=True),
+    "without BPF": Who("conntrack,counters,nft-trace,taps"),
+    "`nft-trace` alone": Who("nft-trace"),
+    "`taps` alone": Who("taps"),
+    "`tracefs` alone": Who("tracefs"),
 }
 
 
@@ -68,14 +95,32 @@ class Cost:
     next: float
 
 
-def compare() -> Mapping[str, Cost]:
+@dataclass(frozen=True)
+class Accuracy:
+    """Of probes that were sent one after the other while others flooded the same way."""
+
+    probes: int
+    complete: int
+    """Went the whole way there and back as it is told, with every hook on it."""
+    foreign: int
+    """Events that were told as the probe's, and were another packet's."""
+    lost: int
+    """Probes of which events were lost."""
+
+
+@dataclass(frozen=True)
+class Found:
+    costs: Mapping[str, Cost]
+    accuracy: Accuracy
+
+
+def compare() -> Found:
     """By who watches; each is measured in turn with nobody, and the least of many is told."""
     with _lab() as name:
         terrain, identities, _ = lab_of(name)
         with visiting(identities) as visits:
-            return {
-                who: _cost(terrain, visits, names) for who, names in WATCHERS.items()
-            }
+            costs = {label: _cost(terrain, visits, who) for label, who in WATCHERS.items()}
+            return Found(costs, _accuracy(name, terrain, visits))
 
 
 @contextmanager
@@ -91,10 +136,10 @@ def _lab() -> Iterator[str]:
             subprocess.run([*NETLAB, "down", name], cwd=ROOT, check=True, capture_output=True)
 
 
-def _cost(terrain: Terrain, visits: Visits, names: str) -> Cost:
-    print(f"who watches: {names or 'all'} …", file=sys.stderr, flush=True)
+def _cost(terrain: Terrain, visits: Visits, who: Who) -> Cost:
+    print(f"who watches: {who.names or 'all'} …", file=sys.stderr, flush=True)
     probe = Probe("cli", "srv", "udp", "10.1.0.2", SINK[0], 9, from_port=7, cookie=fresh())
-    scene = Scene(terrain, probe, visits)
+    scene = Scene(terrain, probe, visits, in_depth=who.in_depth)
     with ExitStack() as stack:
         sink = stack.enter_context(visits.at(terrain.spots["srv"].ns, _sink))
         sink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
@@ -102,11 +147,11 @@ def _cost(terrain: Terrain, visits: Visits, names: str) -> Cost:
         before, during, after = [], [], []
         for _ in range(ROUNDS):
             before.append(_least(source))
-            watches: list[Watch] = _watches(scene, chosen(names))[0]
+            watches: list[Watch] = open_watches(scene, chosen(who.names))[0]
             during.append(_least(source))
-            _close(watches)
+            close_watches(watches)
             after.append(_least(source))
-    return Cost(min(before), min(during), min(after), *_spent(terrain, visits, names))
+    return Cost(min(before), min(during), min(after), *_spent(terrain, visits, who))
 
 
 def _sink() -> socket.socket:
@@ -134,8 +179,8 @@ def _packet(send: Callable[[bytes], int]) -> float:
     return (time.perf_counter_ns() - start) / PACKETS
 
 
-def _spent(terrain: Terrain, visits: Visits, names: str) -> tuple[float, float]:
-    request = Request(probe_of(Words("cli", "srv", tcp=9), terrain))
+def _spent(terrain: Terrain, visits: Visits, who: Who) -> tuple[float, float]:
+    request = Request(probe_of(Words("cli", "srv", tcp=9), terrain), in_depth=who.in_depth)
     known = os.environ.get("XDG_CACHE_HOME")
     with tempfile.TemporaryDirectory(prefix="netlab-bench-") as place:
         os.environ["XDG_CACHE_HOME"] = place
@@ -143,8 +188,8 @@ def _spent(terrain: Terrain, visits: Visits, names: str) -> tuple[float, float]:
             first, later = [], []
             for _ in range(ROUNDS):
                 shutil.rmtree(f"{place}/netlab", ignore_errors=True)
-                first.append(observe(terrain, request, visits, chosen(names)).milliseconds)
-                later.append(observe(terrain, request, visits, chosen(names)).milliseconds)
+                first.append(observe(terrain, request, visits, chosen(who.names)).milliseconds)
+                later.append(observe(terrain, request, visits, chosen(who.names)).milliseconds)
         finally:
             os.environ.pop("XDG_CACHE_HOME")
             if known is not None:
@@ -152,8 +197,61 @@ def _spent(terrain: Terrain, visits: Visits, names: str) -> tuple[float, float]:
     return statistics.median(first), statistics.median(later)
 
 
-def section(costs: Mapping[str, Cost]) -> list[str]:
+# whether it is right
+
+
+def _accuracy(lab: str, terrain: Terrain, visits: Visits) -> Accuracy:
+    print(f"{PROBES} probes under a flood …", file=sys.stderr, flush=True)
+    flood = [
+        "ip", "netns", "exec", f"{lab}.cli", sys.executable, "-c", FLOOD, SINK[0], str(SINK[1])
+    ]  # fmt: skip
+    told: Counter[str] = Counter()
+    foreign = lost = 0
+    floods = [subprocess.Popen(flood) for _ in range(FLOODS)]
+    try:
+        for port in range(20_000, 20_000 + PROBES):
+            request = Request(probe_of(Words("cli", "srv", tcp=80, from_port=port), terrain), 80)
+            record = observe(terrain, request, visits, chosen("bpf"))
+            foreign += sum(not _is_mine(s.network, record) for s in record.sightings if s.network)
+            lost += bool(record.gaps)
+            told[_shape(record)] += 1
+    finally:
+        for one in floods:
+            one.kill()
+            one.wait()
+    return Accuracy(PROBES, told[WHOLE], foreign, lost)
+
+
+def _is_mine(data: bytes, record: Record) -> bool:
+    headers = parse(data)
+    return headers is not None and way_of(headers, record.probe) is not None
+
+
+HOOKS = {
+    "cli": ("output postrouting", "prerouting input"), "sw": ("", ""),
+    "gw": ("prerouting forward postrouting", "prerouting forward postrouting"),
+    "srv": ("prerouting input", "output postrouting"),
+}  # fmt: skip
+WHOLE = "answered: " + ", ".join(
+    f"{node} ({HOOKS[node][way]})" for way, nodes in (
+        (0, ("cli", "sw", "gw", "srv")), (1, ("srv", "gw", "sw", "cli"))
+    ) for node in nodes
+)  # fmt: skip
+
+
+def _shape(record: Record) -> str:
+    """How it ended, and its way there and back with the hooks that it passed."""
+    found = conclude(record)
+    hops = [
+        f"{hop.node} ({' '.join(s.hook for s in hop.steps if s.kind == 'hook')})"
+        for leg in found.legs if leg.kind in ("forward", "reply") for hop in leg.hops
+    ]  # fmt: skip
+    return f"{found.disposition}: {', '.join(hops)}"
+
+
+def section(found: Found) -> list[str]:
     """Of docs/benchmark.md."""
+    right = found.accuracy
     lines = [
         "## What a trace costs",
         "",
@@ -166,13 +264,23 @@ def section(costs: Mapping[str, Cost]) -> list[str]:
         "| who watches | before ns | during ns | more ns | after ns | first ms | then ms |",
         "|---|--:|--:|--:|--:|--:|--:|",
     ]
-    for who, c in costs.items():
+    for who, c in found.costs.items():
         more = c.during - c.before
         lines.append(
             f"| {who} | {c.before:.0f} | {c.during:.0f} | {more:.0f} | {c.after:.0f} |"
             f" {c.first:.0f} | {c.next:.0f} |"
         )
-    return [*lines, ""]
+    return [
+        *lines,
+        "",
+        f"Of {right.probes} probes, sent there and back one after the other while {FLOODS}"
+        " processes flooded",
+        f"the same way as fast as they could, {right.complete} are told whole: each node and hook,"
+        " in both directions.",
+        f"Events of other packets that were taken for the probe's: {right.foreign}; probes of which"
+        f" events were lost: {right.lost}.",
+        "",
+    ]
 
 
 if __name__ == "__main__":
