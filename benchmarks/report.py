@@ -48,6 +48,7 @@ def text(
     ruled: tuple[rules.Loads, rules.Labs],
     traced: traces.Found,
     asked: Mapping[str, pairs.Asked],
+    asked: Mapping[str, pairs.Asked],
     flow: Mapping[str, Flow],
 ) -> str:
     return "\n".join(
@@ -66,6 +67,7 @@ def text(
             *_commands(commands),
             *rules.section(*ruled),
             *traces.section(traced),
+            *pairs.section(asked),
             *pairs.section(asked),
             "## Traffic through a lab of three nodes",
             "",
