@@ -92,13 +92,12 @@ def test_the_sender_is_in_its_system_call_and_the_rest_in_a_softirq(
 ) -> None:
     """cli ── gw ── srv"""
     done("up", write(routed()))
-    for _ in range(5):  # an ARP answer that comes in between sends what waited for it
-        record = observed(lab, Words("cli", "srv", udp=9))
-        found = conclude(record)
-        sockets = [inside(here) for _, here in at(record, found, "socket")]
-        assert (sockets[0].context, sockets[0].program) == ("process", "netlab itself")
-        contexts = [inside(here).context for _, here in at(record, found, "rx")]
-        assert contexts == ["NET_RX"] * 2
+    record = observed(lab, Words("cli", "srv", udp=9))
+    found = conclude(record)
+    sockets = [inside(here) for _, here in at(record, found, "socket")]
+    assert (sockets[0].context, sockets[0].program) == ("process", "netlab itself")
+    contexts = [inside(here).context for _, here in at(record, found, "rx")]
+    assert contexts == ["NET_RX"] * 2
 
 
 @needs_bpf
@@ -186,6 +185,33 @@ def test_a_large_buffer_goes_whole_through_every_device(write: Write, lab: str) 
     assert segments is not None and int(segments[1]) > 1, told
     again = f"It stands for {segments[1]} segments of 1448 bytes (gso_size), in one buffer still."
     assert again in text, told
+
+
+@needs_bpf
+@pytest.mark.parametrize("mode", ["native", "generic"])
+def test_where_xdp_stands(mode: str, write: Write, lab: str) -> None:
+    """cli ── gw ── srv: native, before there is a buffer; generic, behind."""
+    done("up", write(routed()))
+    inside_of = ["ip", "netns", "exec", f"{lab}.srv"]
+    attach = [*inside_of, sys.executable, "-m", "tests.live.xdp", "eth0", mode, "pass"]
+    said = subprocess.run(attach, cwd=ROOT, capture_output=True, text=True)
+    if said.returncode:
+        pytest.skip(said.stderr.strip().rpartition("\n")[2])
+    record = observed(lab, Words("cli", "srv", tcp=80), 80)
+    found = conclude(record)
+    assert found.disposition == "answered"
+    assert [hop.node for hop in found.legs[0].hops] == ["cli", "gw", "srv"]
+    left = next(inside(here) for node, here in at(record, found, "tx") if node == "gw")
+    ((_, here),) = [(n, here) for n, here in at(record, found, "rx") if n == "srv"]
+    came = next(step for step in found.legs[0].hops[2].steps if step.kind == "rx")
+    text = taught.words(came, here)
+    if mode == "native":
+        assert inside(here).memory != left.memory
+        assert here.by_gro and "the device's poll built a new buffer after XDP" in text
+        assert "it saw the frame before there was this sk_buff" in text
+    else:
+        assert inside(here).memory == left.memory or "copied" in text
+        assert text.endswith("eth0 has an XDP program (generic).")
 
 
 # tiers, and kernels that have less
