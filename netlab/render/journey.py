@@ -368,8 +368,9 @@ def _made(step: Any, detail: Detail) -> Iterator[Line]:
 
 def _dropped(step: Any, detail: Detail) -> Iterator[Line]:
     kernel = " ".join(p for p in (step.reason, f"in {step.function}" if step.function else "") if p)
-    text = step.words + (f"  (kernel: {kernel})" if kernel else "")
-    yield _row("✗", text, _at(step.time))[0], "red"
+    yield _row("✗", step.words, _at(step.time))[0], "red"
+    if kernel:
+        yield _row("kernel", kernel)[0], "red"
 
 
 def _moment(step: Any, detail: Detail) -> Iterator[Line]:
