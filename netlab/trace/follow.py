@@ -231,12 +231,17 @@ def _visits(node: str, seen: Sequence[Seen], terrain: Terrain) -> Iterator[Visit
     current: list[Seen] = []
     for one in ordered:
         if current and _begins_anew(one, current, node, terrain):
-            if any(one.headers for one in current):
+            if _has_come(current):
                 yield _visit(node, current, terrain)
             current = []
         current.append(one)
-    if any(one.headers for one in current):
+    if _has_come(current):
         yield _visit(node, current, terrain)
+
+
+def _has_come(seen: Sequence[Seen]) -> bool:
+    """Whether there is anything of the packet itself, and not of a buffer that it has left."""
+    return any(one.headers and one.sighting.point != "used" for one in seen)
 
 
 def _merged(seen: Sequence[Seen]) -> list[Seen]:
