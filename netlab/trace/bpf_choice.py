@@ -2,24 +2,27 @@
 
 The filter is a part of the program (``meaning`` says what its words are in bytes), so that what it
 does not take costs no more than a few comparisons. What it takes once is known by its buffer from
-there on, whatever becomes of its bytes: NAT may change all that the filter asks.
+there on, whatever becomes of its bytes: NAT may change all that the filter asks. So are the other
+packets of its connection, by both of its directions: an answer bears other numbers on its way to
+where it is translated.
 """
 
 from __future__ import annotations
 
 import struct
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from netlab.trace.anatomy import Anatomy
 from netlab.trace.bpf import calls
-from netlab.trace.bpf.assembler import FP, R0, R1, R2, R4, R7, Code
-from netlab.trace.bpf.events import Event, Field, Head, read
+from netlab.trace.bpf.assembler import FP, R0, R1, R2, R4, R7, R8, Code
+from netlab.trace.bpf.events import GATE, Event, Field, Head, read
 from netlab.trace.bpf.session import Session
 from netlab.trace.bpf.types import Types
 from netlab.trace.bpf_gate import IP_BYTES, KEY, Gates, Ports
-from netlab.trace.bpf_told import Buffer, Fields, Telling
+from netlab.trace.bpf_memory import table
+from netlab.trace.bpf_told import TUPLE_BYTES, Buffer, Fields, Telling
 from netlab.trace.choice import ALL, SIZES
 from netlab.trace.filters.meaning import (
     BEHIND,
@@ -35,11 +38,19 @@ from netlab.trace.filters.meaning import (
 )
 from netlab.trace.headers import FRAGMENT, parse
 from netlab.trace.sighting import Sighting
-from netlab.trace.tracepoints import INODE, POINTS, Point
+from netlab.trace.tracepoints import CONNECTION, INODE, POINTS, Point
 
 DEEP = 64
 """Bytes behind the IP header that a filter can ask for; one that asks for more takes everything,
 and what it did not mean is left out afterwards."""
+FLOWS = 1024
+"""Connections of which both directions are known, however NAT writes them."""
+TUPLE = GATE - 216
+"""On the stack: where the packet's headers were, which nobody needs any more."""
+TUPLE_AT, TUPLE_SIZE = 16, 40
+"""Of ``struct nf_conntrack_tuple_hash``: behind the list's node, both ends; see ``bpf_told``."""
+WORDS = {4: (12, 16), 6: tuple(range(8, 40, 4))}
+"""Where addresses lie in IP's headers, in words."""
 DEVICE = f"sk_buff.dev->{INODE}"
 MOST_BUFFERS = 8192
 WHERE = (
@@ -77,6 +88,8 @@ class Chosen(Gates):
         known = list(inodes)
         self._test = test if _is_near(test) else ALL
         self._is_at_hook = False
+        self._flows = table(session, "netlab_flows", FLOWS)
+        self._tuples = types.way("nf_conn.tuplehash").offsets[0]
         self._type = types.way("sk_buff.protocol").offsets[0]
         self._namespace = types.way(DEVICE).offsets
         self._nodes = session.map(calls.HASH, 4, 4, max(1, len(known)), "netlab_nodes")
@@ -96,7 +109,12 @@ class Chosen(Gates):
         if version == 6:  # what is behind a header for fragments, is not where the filter looks
             code.load(1, R1, FP, start + 6)
             code.jump_if(R1, "==", FRAGMENT, "chosen 6")
-        self._ask(code, self._test, (start, at), f"chosen {version}", "miss")
+        self._ask(code, self._test, (start, at), f"chosen {version}", f"answer {version}")
+        if self._test != ALL:
+            code.label(f"answer {version}")
+            _number(code, [start + word for word in WORDS[version]], (at, at + 2))
+            self._flows.look_up(code, f"chosen {version}")
+            code.jump("miss")
         code.label(f"chosen {version}")
         if not self._is_at_hook:  # there it is in a node of the lab for certain
             self._look_where(code)
@@ -128,6 +146,18 @@ class Chosen(Gates):
                     code.jump_if(R1, relation, value, yes, bits=32)
                 code.jump(no)
 
+    def _find_connection(self, code: Code) -> None:
+        """What belongs to it is told of from now on, also where the filter would not take it."""
+        super()._find_connection(code)
+        code.load(8, R8, FP, CONNECTION)
+        code.jump_if(R8, "==", 0, "no connection")
+        for at in (0, TUPLE_BYTES):
+            read(code, FP, TUPLE, TUPLE_SIZE, R8, self._tuples + at + TUPLE_AT)
+            words = [*range(TUPLE, TUPLE + 16, 4), *range(TUPLE + 20, TUPLE + 36, 4)]
+            _number(code, words, (TUPLE + 16, TUPLE + 36))
+            self._flows.put(code)
+        code.label("no connection")
+
     def _look_where(self, code: Code) -> None:
         """Elsewhere on the machine somebody may send the same; and what is no IP may look so."""
         of_ip = code.fresh("of IP")
@@ -150,6 +180,18 @@ class Chosen(Gates):
         code.add(R2, KEY)
         code.call("map_lookup_elem")
         code.jump_if(R0, "==", 0, "miss")
+
+
+def _number(code: Code, words: Sequence[int], ports: Sequence[int]) -> None:
+    """R1 tells a connection from most others, both directions alike; the places on the stack."""
+    code.set(R1, 0)
+    for at in words:
+        code.load(4, R2, FP, at)
+        code.toggle(R1, R2)
+    code.shift_left(R1, 16)
+    for at in ports:
+        code.load(2, R2, FP, at)
+        code.toggle(R1, R2)
 
 
 def _load(code: Code, load: Load, start: int, transport: int) -> None:

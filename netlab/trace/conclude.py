@@ -143,10 +143,10 @@ class _Scene:
         is_picked = isinstance(self._probe, Picked)
         if is_picked and evidence.freed and ip_address(evidence.destination).is_multicast:
             return Disposition.DROPPED, by_name("kernel-drop", evidence)
+        if is_picked and (self._has_arrived(told) or _known_end(evidence)):
+            return _taken_in(evidence)
         if not self._has_arrived(told):
             return explain(evidence)
-        if is_picked:
-            return _taken_in(evidence)
         at_goal = told.trail.way == "reply" and told.node == self._probe.sender
         of_use = not (from_another_address(evidence) or in_vain(evidence))
         if told.trail.way == "error" or (at_goal and of_use):
@@ -308,7 +308,7 @@ def _taken_in(evidence: Evidence) -> tuple[Disposition, Cause | None]:
     disposition, cause = explain(evidence, BY_WORD)
     if cause is not None:
         return disposition, cause
-    name = BY_REASON.get((evidence.probe.protocol, freed.reason), "")
+    name = _known_end(evidence)
     cause = by_name(name, evidence) if name else None
     if cause is None:
         return explain(replace(evidence, arrived=False))
@@ -316,6 +316,12 @@ def _taken_in(evidence: Evidence) -> tuple[Disposition, Cause | None]:
         sentence = f"{evidence.node} knows no such connection any more, and said so by a reset"
         cause = replace(cause, sentence=sentence, advice="the program has closed it")
     return Disposition.REFUSED, cause
+
+
+def _known_end(evidence: Evidence) -> str:
+    """A cause that the kernel's own word is enough for, whatever was not seen before it."""
+    reason = evidence.freed.reason if evidence.freed else ""
+    return BY_REASON.get((evidence.probe.protocol, reason), "")
 
 
 BY_REASON = {

@@ -10,8 +10,10 @@ that was there last.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 
 from netlab.firewall.held import OF_TRACES
 from netlab.trace.choice import Choice
@@ -21,9 +23,12 @@ from netlab.trace.sighting import Sighting
 
 Key = tuple[object, ...]
 End = tuple[str, int]
+Ends = tuple[str, str]
+"""Source and destination: ``10.1.0.2:50106``, ``[fd00::1]:80``, ``10.1.0.2``."""
 
 MOST = 1000
 """Packets that are under way at a time; of more, the oldest are told as far as they were seen."""
+MOST_FLOWS = 4096
 MOST_SIGHTINGS = 1000
 """Of one packet."""
 SETTLED = 0.1
@@ -85,6 +90,8 @@ class Gathering:
         """In the order in which they were met."""
         self._by_key: dict[Key, list[Followed]] = {}
         self._by_buffer: dict[int, Followed] = {}
+        self._other_side: OrderedDict[Ends, Ends] = OrderedDict()
+        """Of connections that NAT writes otherwise behind it: how."""
         self._by_group: dict[tuple[str, int], Followed] = {}
         """By node, and by what nftables numbers a packet with."""
         self.early = 0
@@ -194,8 +201,29 @@ class Gathering:
         found.places.add(_place(sighting, packet))
         found.ends |= _ends(packet)
         if not found.is_chosen:
-            network = sighting.network
-            found.is_chosen = self._choice.takes(network, sighting.transport)
+            found.is_chosen = self._takes(sighting, headers)
+        if found.is_chosen and sighting.original:
+            self._remember(sighting)
+
+    def _takes(self, sighting: Sighting, headers: Headers) -> bool:
+        """As it is, or as it will be, or was, on the other side of NAT."""
+        if self._choice.takes(sighting.network, sighting.transport):
+            return True
+        other = self._other_side.get(_written(headers.packet))
+        return other is not None and self._choice.takes(
+            *rewritten(sighting.network, sighting.transport, *other)
+        )
+
+    def _remember(self, sighting: Sighting) -> None:
+        original, reply = (tuple(told.split(" → ")) for told in (sighting.original, sighting.reply))
+        if len(original) != 2 or len(reply) != 2 or original == reply[::-1]:
+            return
+        there, back = (original[0], original[1]), (reply[0], reply[1])
+        for this, other in ((there, back[::-1]), (back, there[::-1])):
+            self._other_side[this] = other[0], other[1]
+            self._other_side[this[1], this[0]] = other[1], other[0]
+        while len(self._other_side) > MOST_FLOWS:
+            self._other_side.popitem(last=False)
 
     def _is_home(self, sighting: Sighting, headers: Headers) -> bool:
         """As far as one knows who sees frames alone."""
@@ -227,6 +255,34 @@ def key_of(headers: Headers) -> Key:
     else:
         told = transport[:2] + transport[6:18]  # NAT changes what is before, and behind
     return packet.protocol, packet.identification, told
+
+
+def _written(packet: Packet) -> Ends:
+    """As connection tracking's tuples are."""
+    ends = (packet.source, packet.source_port), (packet.destination, packet.destination_port)
+    source, destination = (
+        (f"[{address}]:{port}" if ":" in address else f"{address}:{port}") if port else address
+        for address, port in ends
+    )
+    return source, destination
+
+
+def rewritten(
+    network: bytes, transport: bytes, source: str, destination: str
+) -> tuple[bytes, bytes]:
+    """A packet with other ends, as NAT would write them: its headers."""
+    size = 40 if network[0] >> 4 == 6 else (network[0] & 15) * 4
+    head, rest = network[:size], transport or network[size:]
+    addresses, ports = b"", b""
+    for end in (source, destination):
+        address, _, port = end.rpartition(":") if "." in end or "]" in end else (end, "", "")
+        if not address:
+            address, port = port, ""
+        addresses += ip_address(address.strip("[]")).packed
+        ports += int(port or 0).to_bytes(2, "big")
+    at = 8 if size == 40 and network[0] >> 4 == 6 else 12
+    head = head[:at] + addresses + head[at + len(addresses) :]
+    return head, (ports + rest[4:]) if any(ports) else rest
 
 
 def _ends(packet: Packet) -> set[End]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from socket import AF_INET, AF_INET6, inet_ntop
 
 from netlab.trace.model import Packet
@@ -64,6 +65,7 @@ class Headers:
         return int.from_bytes(found, "big") if len(found) == 4 else None
 
 
+@lru_cache(maxsize=2048)  # at most places of its way a packet has the same bytes
 def parse(network: bytes, transport: bytes = b"", link: bytes = b"") -> Headers | None:
     """None for what is no IP. ``transport`` where ``network`` holds the IP header alone."""
     version = network[0] >> 4 if network else 0

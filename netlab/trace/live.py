@@ -225,7 +225,8 @@ class Live:
             place = trace.place.node if trace.place else ""
             trace = conclude(replace(record, facts=self._facts(record, place)))
         is_unsure = packet.is_early or self._losses.since(packet.first)
-        if is_unsure and trace.disposition not in REACHED and not _has_ended(seen):
+        is_told = trace.disposition != Disposition.LOST and _has_ended(seen)
+        if is_unsure and trace.disposition not in REACHED and not is_told:
             gap = "something was lost while it was under way: of its end nothing is known"
             trace = replace(
                 trace, disposition=Disposition.UNKNOWN, cause=None, gaps=(*trace.gaps, gap)
@@ -238,13 +239,14 @@ class Live:
     def in_full(self, told: Told) -> Told:
         """With all that nodes hold: which rules it passed, which routes it took."""
         probe = self._stands_for(told.sightings)
-        if probe is None or told.trace.disposition == Disposition.UNKNOWN:
+        is_whole = not told.has_arrived and not self._in_depth
+        if probe is None or is_whole or told.trace.disposition == Disposition.UNKNOWN:
             return told
         record = Record(
             self._terrain, probe, told.sightings, self._known.least, tuple(self.told)
         )
-        facts = {**self._known.least, **facts_for(replace(record, facts={}), self._visits)}
-        record = replace(record, facts=facts)
+        place = told.trace.place.node if told.trace.place else ""
+        record = replace(record, facts=self._facts(record, place))
         trace = conclude(record)
         if not self._in_depth:
             return replace(told, trace=trace)
@@ -286,17 +288,23 @@ def _has_ended(sightings: Sequence[Sighting]) -> bool:
 
 
 class _Losses:
-    """When watches were last heard to have missed something."""
+    """When watches were last heard to have missed something.
+
+    What was told before that is read at the next look only, so that moment counts as well.
+    """
 
     def __init__(self, watches: Sequence[Watch]) -> None:
         self._watches = watches
         self._said = self.now()
         self._last = 0.0
+        self._was_new = False
 
     def look(self, now: float) -> None:
         said = self.now()
-        if said != self._said:
-            self._said, self._last = said, now
+        is_new = said != self._said
+        if is_new or self._was_new:
+            self._last = now
+        self._said, self._was_new = said, is_new
 
     def since(self, moment: float) -> bool:
         return self._last >= moment

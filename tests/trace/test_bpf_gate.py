@@ -36,7 +36,8 @@ OWN, OTHER = 77, 78
 PLACES = {
     "sk_buff.network_header": (180, 2), "sk_buff.mac_header": (182, 2), "sk_buff.head": (192, 8),
     "sk_buff.data": (200, 8), "sk_buff._nfct": (104, 8), "sk_buff.sk": (24, 8),
-    "nf_hook_state.hook": (0, 1), "sock.__sk_common.skc_dport": (12, 2),
+    "nf_hook_state.hook": (0, 1), "nf_conn.tuplehash": (16, 112),
+    "sock.__sk_common.skc_dport": (12, 2),
     "sock.__sk_common.skc_family": (16, 2), "sock.sk_protocol": (40, 2),
     "sock.sk_receive_queue.qlen": (48, 4),
     "udp_sock.reader_queue.qlen": (56, 4),

@@ -37,7 +37,7 @@ from netlab.trace.tracepoints import POINTS, Point, in_depth
 
 ROOM = 1 << 20
 """Bytes; some 2,500 events."""
-ROOM_OF_MANY = 8 << 20
+ROOM_OF_MANY = 4 << 20
 """Where it is not one packet that is followed."""
 FAMILIES = {4: 2, 6: 10}
 """``NFPROTO_…`` by IP's versions."""

@@ -23,6 +23,8 @@ class Machine:
     """By where they begin."""
     values: dict[int, int] = field(default_factory=dict)
     """Of array maps, where their one value lies, by file descriptor."""
+    keys: dict[int, set[bytes]] = field(default_factory=dict)
+    """Of hash maps, what was put into them, by file descriptor."""
     records: list[bytes] = field(default_factory=list)
     reads: int = 0
     """How often the kernel's memory was read."""
@@ -43,6 +45,10 @@ class Machine:
         fd = 100 + len(self.values)
         self.values[fd] = self.place(bytes(value))
         return fd
+
+    def put(self, fd: int, key: bytes, value: bytes) -> None:
+        """As ``calls.put``."""
+        self.keys.setdefault(fd, set()).add(key)
 
     def read(self, at: int, size: int) -> bytes:
         for begin, data in self.regions.items():
@@ -108,6 +114,10 @@ class Machine:
             except MemoryError:
                 data, answer = bytes(second), -14 & WORD
             self.write(first, data)
+        elif name == "map_lookup_elem":
+            held = self.keys.get(first, set())
+            size = len(next(iter(held), b""))
+            answer = int(self.read(second, size) in held)
         elif name == "get_smp_processor_id":
             answer = self.cpu
         elif name == "get_current_pid_tgid":

@@ -1,0 +1,213 @@
+"""Sightings of many packets → packets: whose each is, when it is over, how many are held."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import count
+
+from netlab.firewall.held import OF_TRACES
+from netlab.trace import gather
+from netlab.trace.choice import Choice
+from netlab.trace.filters import parse
+from netlab.trace.gather import PATIENCE, SETTLED, Followed, Gathering
+from netlab.trace.sighting import Sighting
+from tests.trace.frames import ip, ip6, tcp, udp
+
+SYN = ip(tcp(40000, 8080, 2), 6, "10.0.0.1", "203.0.113.1")
+TRANSLATED = ip(tcp(40000, 80, 2), 6, "10.0.0.1", "192.168.1.2", ttl=63)
+_times = count(1000)
+
+
+def seen(node: str, point: str, data: bytes, buffer: int = 1, **more: object) -> Sighting:
+    found = Sighting(node, "bpf", point, "eth0", time=next(_times), network=data, buffer=buffer)
+    return replace(found, **more)  # type: ignore[arg-type]
+
+
+def rule(node: str, data: bytes, chain: str = "forward", **more: object) -> Sighting:
+    """The first message of a chain."""
+    found = Sighting(
+        node, "nft-trace", "rule", "lan", "wan", network=data[:20], transport=data[20:40],
+        family="inet", table="filter", chain=chain, id=7,
+    )  # fmt: skip
+    return replace(found, **more)  # type: ignore[arg-type]
+
+
+def gathered(*sightings: Sighting, text: str = "") -> list[Followed]:
+    some = Gathering(Choice(text, parse(text, {}) if text else None))
+    some.add(sightings, 0.0)
+    return some.rest()
+
+
+def test_a_packet_is_one_whatever_nat_makes_of_it() -> None:
+    way = [seen("a", "tx", SYN), seen("gw", "rx", SYN), seen("gw", "tx", TRANSLATED),
+           seen("web", "rx", TRANSLATED)]  # fmt: skip
+    (found,) = gathered(*way)
+    assert found.sightings == way
+
+
+def test_without_buffers_as_well() -> None:
+    way = [replace(s, by="taps", buffer=0) for s in (
+        seen("a", "tx", SYN), seen("gw", "tx", TRANSLATED), seen("web", "rx", TRANSLATED))
+    ]  # fmt: skip
+    (found,) = gathered(*way)
+    assert found.sightings == way
+
+
+def test_the_filter_may_be_met_late_and_what_never_meets_it_is_left_out() -> None:
+    other = ip(udp(1, 53, b"who?"), 17)
+    way = [seen("a", "tx", SYN), seen("a", "tx", other, 2), seen("gw", "tx", TRANSLATED)]
+    (found,) = gathered(*way, text="tcp dst port 80")
+    assert [s.point for s in found.sightings] == ["tx", "tx"]
+    assert gathered(*way, text="icmp") == []
+
+
+def test_another_segment_of_a_connection_is_another_packet() -> None:
+    further = ip(tcp(40000, 8080, 16, sequence=101), 6, "10.0.0.1", "203.0.113.1")
+    found = gathered(seen("a", "tx", SYN), seen("a", "tx", further), seen("gw", "rx", further))
+    assert [len(p.sightings) for p in found] == [1, 2]
+
+
+def test_two_that_are_alike_are_told_apart_by_their_buffers() -> None:
+    data = ip6(udp(5, 6, b"the same"), 17)
+    found = gathered(
+        seen("a", "tx", data, 1), seen("a", "tx", data, 2),
+        seen("b", "rx", data, 2), seen("b", "rx", data, 1),
+    )  # fmt: skip
+    assert [[s.buffer for s in p.sightings] for p in found] == [[1, 1], [2, 2]]
+
+
+def test_two_that_are_alike_go_one_after_the_other_where_nobody_tells_of_buffers() -> None:
+    data = ip6(udp(5, 6, b"the same"), 17)
+    points = ("a", "tx"), ("a", "tx"), ("b", "rx")
+    way = [seen(node, point, data, 0, by="taps") for node, point in points]
+    assert [[s.node for s in p.sightings] for p in gathered(*way)] == [["a", "b"], ["a"]]
+
+
+def test_those_of_others_with_the_same_payload_are_others() -> None:
+    one, two = (ip6(udp(5, 53, b"query"), 17, source) for source in ("fd00::1", "fd00::9"))
+    far = ip6(udp(5, 53, b"query"), 17, "fd00::9", "fd00::8")
+    assert len(gathered(seen("a", "tx", one), seen("c", "tx", far, 2))) == 2
+    assert len(gathered(seen("a", "tx", one), seen("gw", "tx", two))) == 1  # one end is the same
+
+
+def test_a_buffer_that_was_given_to_somebody_else_tells_nothing() -> None:
+    other = ip(udp(1, 53, b"who?"), 17)
+    later = seen("gw", "rx", other, known="buffer")
+    (found,) = gathered(seen("a", "tx", SYN), later)
+    assert later not in found.sightings
+    after_nat = seen("gw", "tx", TRANSLATED, known="buffer")
+    (found,) = gathered(seen("a", "tx", SYN), after_nat)
+    assert after_nat in found.sightings
+
+
+def test_what_rules_say_is_of_the_packet_that_they_saw() -> None:
+    drop = Sighting("gw", "nft-trace", "rule", family="inet", table="filter", chain="forward",
+                    handle=5, verdict="drop", id=7)  # fmt: skip
+    stranger = replace(drop, node="sw")
+    frames = [seen("a", "tx", SYN), seen("gw", "rx", SYN)]
+    (found,) = gathered(*frames, rule("gw", SYN), drop, stranger)
+    assert found.sightings == [*frames, rule("gw", SYN), drop]
+    assert found.is_settled
+
+
+def test_fragments_are_of_one_packet() -> None:
+    first = ip(udp(5, 6, b"x" * 8), 17, fragment=0x2000, identification=9)
+    second = ip(b"y" * 8, 17, fragment=1, identification=9)
+    other = ip(b"z" * 8, 17, fragment=1, identification=10)
+    found = gathered(seen("a", "tx", first), seen("a", "tx", second, 2), seen("a", "tx", other, 3))
+    assert [len(p.sightings) for p in found] == [2, 1]
+
+
+def test_what_is_passed_within_the_kernel_is_no_packet() -> None:
+    """Messages of netlink may look like one where they are let go."""
+    assert gathered(seen("a", "freed", SYN)) == []
+    assert gathered(seen("a", "read", SYN), seen("a", "used", SYN)) == []
+    assert len(gathered(seen("a", "", SYN, hook="output", stage="first"))) == 1
+
+
+# when it is over
+
+
+def over(*sightings: Sighting, holders: dict[str, tuple[str, ...]] | None = None) -> bool:
+    """Whether nothing more is waited for after a moment."""
+    some = Gathering(Choice(), holders)
+    some.add(sightings, 0.0)
+    assert some.done(SETTLED / 2) == []
+    done = some.done(SETTLED * 2)
+    assert bool(done) != some.waits
+    assert bool(done) == (some.done(PATIENCE * 2) == [])
+    return bool(done)
+
+
+def test_a_packet_is_over_a_moment_after_it_was_seen_to_end() -> None:
+    assert over(seen("a", "tx", SYN), seen("gw", "freed", SYN))
+    assert over(seen("b", "hook", SYN, hook="input", stage="last"))
+    assert not over(seen("b", "hook", SYN, hook="input", stage="first"))
+    assert not over(seen("a", "tx", SYN))
+    assert not over(seen("a", "freed", SYN), seen("gw", "rx", SYN, 2))
+
+
+def test_one_that_waits_for_its_next_hop_is_waited_for() -> None:
+    asked = seen("a", "used", SYN, 2, function="__neigh_event_send+0x236/0x3b0")
+    assert not over(seen("a", "hook", SYN, hook="postrouting", stage="last"), asked)
+
+
+def test_by_frames_it_is_over_where_it_was_meant_for() -> None:
+    home = {"203.0.113.1": ("gw",)}
+    assert over(seen("gw", "rx", SYN, 0, by="taps"), holders=home)
+    assert not over(seen("sw", "rx", SYN, 0, by="taps"), holders=home)
+
+
+def test_by_rules_it_is_over_behind_the_last_chain_of_input() -> None:
+    assert over(rule("gw", SYN, "input_last", table=f"{OF_TRACES}1", point="policy"))
+    assert not over(rule("gw", SYN, "input_last"))
+    assert over(rule("gw", SYN, verdict="drop"))
+
+
+# how many are held
+
+
+def test_of_too_many_the_oldest_are_let_go_and_counted() -> None:
+    some = Gathering(Choice())
+    packets = [
+        ip(tcp(1, 2, sequence=n), 6, identification=n % 60000) for n in range(gather.MOST + 3)
+    ]
+    some.add((seen("a", "tx", data, n + 1) for n, data in enumerate(packets)), 0.0)
+    early = some.done(0.0)
+    assert [p.sightings[0].network for p in early] == packets[:3]
+    assert (some.early, all(p.is_early for p in early)) == (3, True)
+    assert len(some.rest()) == gather.MOST
+
+
+def test_of_one_that_goes_in_circles_no_more_is_kept_than_enough() -> None:
+    way = [seen("a", "hook", SYN, hook=f"{n}") for n in range(gather.MOST_SIGHTINGS + 10)]
+    (found,) = gathered(*way)
+    assert len(found.sightings) == gather.MOST_SIGHTINGS
+
+
+# answers
+
+
+ANSWER = ip(tcp(80, 40000, 18), 6, "192.168.1.2", "192.168.1.1")
+HOOK = {"hook": "postrouting", "stage": "last", "original": "10.0.0.1:40000 → 203.0.113.1:8080",
+        "reply": "192.168.1.2:80 → 192.168.1.1:40000"}  # fmt: skip
+
+
+def test_an_answer_is_meant_before_nat_made_it_what_the_filter_asks_for() -> None:
+    there, back = seen("gw", "hook", SYN, **HOOK), seen("web", "tx", ANSWER, 2)
+    assert len(gathered(there, back, text="tcp port 8080")) == 2
+    assert len(gathered(there, back, text="tcp src port 8080")) == 0
+    assert len(gathered(there, back, text="tcp dst port 8080")) == 1
+    assert len(gathered(back, text="tcp port 8080")) == 0
+    plain = {**HOOK, "reply": "203.0.113.1:8080 → 10.0.0.1:40000"}
+    assert len(gathered(seen("gw", "hook", SYN, **plain), back, text="tcp port 8080")) == 1
+
+
+def test_headers_are_written_anew_in_both_versions() -> None:
+    four = gather.rewritten(ANSWER, b"", "203.0.113.1:8080", "10.0.0.1:40000")
+    assert b"".join(four) == ip(tcp(8080, 40000, 18), 6, "203.0.113.1", "10.0.0.1")
+    six = gather.rewritten(ip6(udp(5, 6), 17), b"", "[fd00::8]:7", "[fd00::9]:8")
+    assert b"".join(six)[8:44] == ip6(udp(7, 8), 17, "fd00::8", "fd00::9")[8:44]
+    echo = gather.rewritten(ANSWER, b"", "203.0.113.1", "10.0.0.1")
+    assert b"".join(echo)[12:20] == ip(b"", 1, "203.0.113.1", "10.0.0.1")[12:20]
+    assert b"".join(echo)[20:] == ANSWER[20:]
