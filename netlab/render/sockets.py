@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from netlab.kernel.opened import Socket, Tcp
 
 HEAD = (
-    "socket", "state", "local", "peer", "program", "queue in/out", "waiting", "half-open",
+    "socket", "state", "local", "peer", "program", "queue in/out", "accept queue", "SYN queue",
     "cwnd", "rtt", "mss", "on the way", "resent", "out of order", "dropped", "congestion",
 )  # fmt: skip
 
@@ -28,7 +28,7 @@ def row(one: Socket, owners: Mapping[str, str]) -> tuple[str, ...]:
         program,
         "" if listens or queues == "0/0" else queues,
         f"{one.receive_queue} of {one.send_queue}" if listens else "",
-        str(one.half_open or ""),
+        str(one.half_open) if listens else "",
         *_of_tcp(one.tcp),
         str(one.memory.drops or "") if one.memory else "",
         one.tcp.congestion if one.tcp else "",

@@ -130,11 +130,12 @@ def test_words(write: Write, lab: str) -> None:
     done("up", write(TEXT))
     assert done("sockets", lab, "a") == "no socket in a\n"
     with running(lab, "b", SERVER) as server:
-        head, _, *rows = done("sockets", lab, "b").splitlines()
+        head, words, *rows = done("sockets", lab, "b").splitlines()
         assert head == "b: 3 sockets"
+        assert " ".join(words.split()) == "socket state local program accept queue SYN queue"
         assert [row.split() for row in rows if row] == [
-            ["tcp", "LISTEN", "*:80", f"{_name()}/{server}", "0", "of", "7"],
-            ["tcp", "LISTEN", "*:81", f"{_name()}/{server}", "0", "of", "9"],
+            ["tcp", "LISTEN", "*:80", f"{_name()}/{server}", "0", "of", "7", "0"],
+            ["tcp", "LISTEN", "*:81", f"{_name()}/{server}", "0", "of", "9", "0"],
             ["udp", "*:53", f"{_name()}/{server}"],
         ]
     assert netlab("sockets", lab, "x").code == 5
