@@ -138,6 +138,7 @@ def _taken(
     terrain, identities, gaps = lab_of(lab)
     with visiting(identities) as visits, progress(not json) as told:
         found = take(terrain, Inside(terrain, visits), asked, told)
+        found = _explained(found, terrain, visits)
     found = replace(found, gaps=(*gaps, *found.gaps))
     changed = None if before is None else differences(before, found)
     renderer(json).matrix(found, changed, files.against)
@@ -148,6 +149,17 @@ def _taken(
 
         _write("--html", files.html, page(found, changed))
     return int(bool(changed))
+
+
+def _explained(found: Matrix, terrain: Terrain, visits: Visits) -> Matrix:
+    """With reasons for silence, where there is any."""
+    from netlab.matrix.reasons import MOST_NODES, explained, is_silent
+
+    if len(terrain.spots) > MOST_NODES or not any(map(is_silent, found.cells)):
+        return found
+    from netlab.trace.explain import held
+
+    return explained(found, held.of_lab(terrain, visits))
 
 
 def _write(option: str, path: str, text: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from netlab.firewall.syntax import Script, Table
+from netlab.kernel.listeners import Listener
 
 ETHERNET, LOOPBACK, NONE = 1, 772, 65534
 """Types of devices (linux/if_arp.h)."""
@@ -160,19 +161,6 @@ class HeldForwarding(NamedTuple):
     """"" for an entry of the device's own."""
     local: bool = False
     remote: str = ""
-
-
-class Listener(NamedTuple):
-    """A socket that waits for anybody."""
-
-    protocol: str
-    """``tcp`` or ``udp``."""
-    address: str
-    """``0.0.0.0`` and ``::`` for all."""
-    port: int
-    device: str = ""
-    both: bool = False
-    """Of one for IPv6: whether it takes IPv4 as well."""
 
 
 class HeldTables(NamedTuple):

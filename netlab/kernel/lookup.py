@@ -11,7 +11,7 @@ import struct
 from typing import NamedTuple
 
 from netlab.firewall.wire import attribute, attributes
-from netlab.kernel.wire import NLM_F_REQUEST, dump, open_socket
+from netlab.kernel.wire import NLM_F_REQUEST, dump
 
 RTM_GETLINK, RTM_GETADDR, RTM_NEWROUTE, RTM_GETROUTE = 18, 22, 24, 26
 RTM_GETNEIGH, RTM_GETRULE = 30, 34
@@ -24,7 +24,7 @@ NDMSG = struct.Struct("=BxxxiHBB")
 RTMSG = struct.Struct("=BBBBBBBBI")
 FIBRULE = struct.Struct("=BBBBBBBBI")
 
-IFF_UP, IFF_LOWER_UP = 1, 1 << 16
+IFF_UP, IFF_NOARP, IFF_LOWER_UP = 1, 1 << 7, 1 << 16
 BR_STATES = ("disabled", "listening", "learning", "forwarding", "blocking")
 NUD = {
     0: "none", 1: "incomplete", 2: "reachable", 4: "stale", 8: "delay", 16: "probe", 32: "failed",
@@ -33,6 +33,9 @@ NUD = {
 AF_BRIDGE = 7
 XDP = {1: "native", 2: "generic", 3: "offloaded", 4: "several"}
 """``XDP_ATTACHED_…`` (linux/if_link.h)."""
+FLOODED = {9: "unicast", 27: "multicast", 30: "broadcast"}
+"""``IFLA_BRPORT_UNICAST_FLOOD``, ``_MCAST_FLOOD``, ``_BCAST_FLOOD`` (linux/if_link.h)."""
+IFLA_BRPORT_LOCKED, IFLA_VXLAN_ID = 39, 1
 NTF_SELF, NTF_MASTER = 2, 4
 ADDRESS_FLAGS = ((0x08, "dadfailed"), (0x40, "tentative"))
 ROUTE_TYPES = (
@@ -61,6 +64,13 @@ class Link(NamedTuple):
     remote: str
     xdp: str = ""
     """``native``, ``generic``, ``offloaded``, ``several``; "" without a program."""
+    unflooded: tuple[str, ...] = ()
+    """Of a bridge's port: ``unicast``, ``multicast``, ``broadcast``, where these stay out of it."""
+    locked: bool = False
+    """Of a bridge's port: only known sources may send."""
+    arp: bool = True
+    vni: int = 0
+    """Of a vxlan device."""
 
 
 def links(sock: socket.socket) -> list[Link]:
@@ -90,6 +100,10 @@ def _link(message: bytes) -> Link:
         any(port.get(4, b"")),
         remote,
         XDP.get(_native(attributes(said.get(43, b"")).get(2, b"")), ""),
+        tuple(word for n, word in FLOODED.items() if port.get(n) == b"\0"),
+        any(port.get(IFLA_BRPORT_LOCKED, b"")),
+        not flags & IFF_NOARP,
+        _native(data.get(IFLA_VXLAN_ID, b"")) if kind == "vxlan" else 0,
     )
 
 
@@ -288,46 +302,6 @@ def policy_rules(sock: socket.socket, version: int) -> list[PolicyRule]:
                 RULE_ACTIONS.get(head[7], str(head[7])),
             )
         )
-    return found
-
-
-NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY = 4, 20
-DIAG_BYTES = 72
-"""Of ``struct inet_diag_msg``; attributes follow."""
-DIAG_REQUEST = struct.Struct("=BBBxI48x")
-WAITING = {"tcp": (6, 10), "udp": (17, 7)}
-"""By protocol: its number, and the state of a socket that waits for anybody (tcp_states.h)."""
-
-
-DIAG_ONLY_IPV6 = 11
-"""``INET_DIAG_SKV6ONLY`` (linux/inet_diag.h)."""
-
-
-class Waiting(NamedTuple):
-    """A socket that waits for anybody."""
-
-    address: str
-    port: int
-    device: int
-    """The number of the only one it listens to; 0 for all."""
-    only_ipv6: bool
-
-
-def waiting(protocol: str) -> list[Waiting]:
-    """Where programs of the namespace wait (sock_diag(7)). Raises OSError."""
-    number, state = WAITING[protocol]
-    found = []
-    with open_socket(NETLINK_SOCK_DIAG) as sock:
-        for family, size in ((socket.AF_INET, 4), (socket.AF_INET6, 16)):
-            asked = DIAG_REQUEST.pack(family, number, 0, 1 << state)
-            for message in dump(sock, SOCK_DIAG_BY_FAMILY, asked):
-                local, remote = struct.unpack_from(">HH", message, HEADER + 4)
-                if remote:
-                    continue
-                said = attributes(message[HEADER + DIAG_BYTES :])
-                address = socket.inet_ntop(family, message[HEADER + 8 : HEADER + 8 + size])
-                (device,) = struct.unpack_from("=I", message, HEADER + 40)
-                found.append(Waiting(address, local, device, said.get(DIAG_ONLY_IPV6) == b"\1"))
     return found
 
 

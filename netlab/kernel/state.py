@@ -6,7 +6,6 @@ in the namespace that the calling thread stands in.
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 import struct
@@ -30,8 +29,8 @@ from netlab.kernel.holding import (
     HeldTables,
     HeldVxlan,
     Holding,
-    Listener,
 )
+from netlab.kernel.listeners import listeners
 from netlab.kernel.wire import dump, open_socket
 
 RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE, RTM_GETNEIGH, RTM_GETRULE = 18, 22, 26, 30, 34
@@ -94,13 +93,6 @@ SWITCHES = (
     "net.bridge.bridge-nf-call-arptables",
     "net.netfilter.nf_conntrack_tcp_loose",
 )
-SOCK_DIAG_BY_FAMILY = 20
-NETLINK_SOCK_DIAG = 4
-DIAG_REQUEST = struct.Struct("=BBBxI48s")
-DIAG_ANSWER = struct.Struct("=BBBB48sIIIII")
-LISTENING = {"tcp": 1 << 10, "udp": 1 << 7}
-"""States of a socket that waits for anybody: TCP_LISTEN, TCP_CLOSE."""
-V6ONLY = 11
 
 
 def read(spec: str) -> Holding:
@@ -117,7 +109,7 @@ def read(spec: str) -> Holding:
             tuple(_policies(sock)),
             tuple(_neighbours(sock, names)),
             tuple(_forwarding(sock, names)) if switched else (),
-            tuple(_listeners(names)),
+            tuple(listeners(names)),
             False,
             _switches(),
             _tables(spec, {name: index for index, name in names.items()}),
@@ -340,54 +332,6 @@ def _forwarding(sock: socket.socket, names: Mapping[int, str]) -> Iterator[HeldF
             yield HeldForwarding(
                 names.get(index, ""), said[2].hex(":"), master, state == 0x80, remote
             )
-
-
-# sockets
-
-
-def _listeners(names: Mapping[int, str]) -> Iterator[Listener]:
-    try:
-        with open_socket(NETLINK_SOCK_DIAG) as sock:
-            for protocol, number in (("tcp", socket.IPPROTO_TCP), ("udp", socket.IPPROTO_UDP)):
-                for family in (socket.AF_INET, socket.AF_INET6):
-                    yield from _diagnosed(sock, protocol, number, family, names)
-    except OSError as problem:
-        if problem.errno not in (errno.ENOENT, errno.EPROTONOSUPPORT, errno.EOPNOTSUPP):
-            raise
-        yield from _told()
-
-
-def _diagnosed(
-    sock: socket.socket, protocol: str, number: int, family: int, names: Mapping[int, str]
-) -> Iterator[Listener]:
-    body = DIAG_REQUEST.pack(family, number, 0, LISTENING[protocol], bytes(48))
-    for message in dump(sock, SOCK_DIAG_BY_FAMILY, body):
-        head = DIAG_ANSWER.unpack_from(message, HEADER)
-        place = head[4]
-        if any(place[2:4]):  # it has a remote port: it waits for one alone
-            continue
-        width = 4 if head[0] == socket.AF_INET else 16
-        address = _ip(place[4 : 4 + width])
-        index = struct.unpack_from("=I", place, 36)[0]
-        said = attributes(message[HEADER + DIAG_ANSWER.size :])
-        both = head[0] == socket.AF_INET6 and not any(said.get(V6ONLY, b"\1"))
-        port = int.from_bytes(place[:2], "big")
-        yield Listener(protocol, address, port, names.get(index, ""), both)
-
-
-def _told() -> Iterator[Listener]:
-    """By /proc, which does not tell of IPv6 sockets whether they take IPv4: they do, as a rule."""
-    for protocol, state in (("tcp", "0A"), ("udp", "07")):
-        for name in (protocol, f"{protocol}6"):
-            with suppress(FileNotFoundError), open(f"/proc/thread-self/net/{name}") as file:
-                for line in list(file)[1:]:
-                    words = line.split()
-                    local, _, port = words[1].partition(":")
-                    if words[3] == state and words[2].endswith(":0000"):
-                        data = bytes.fromhex(local)
-                        turned = b"".join(data[n : n + 4][::-1] for n in range(0, len(data), 4))
-                        both = len(data) == 16
-                        yield Listener(protocol, _ip(turned), int(port, 16), "", both)
 
 
 # switches and rules

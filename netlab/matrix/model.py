@@ -22,6 +22,8 @@ MEANING = {
     "unknown": "the kernel's table of neighbours was full: it could not be asked",
 }
 """What a cell can say."""
+SILENCE = "silence"
+"""Why a cell is denied, where no more is known."""
 SAVE = "`netlab matrix LAB --save FILE` writes one"
 
 

@@ -14,6 +14,7 @@ from typing import Protocol
 from netlab.attempts import INTERVAL, Where
 from netlab.kernel import neighbours
 from netlab.matrix.answer import NO_NEIGHBOUR, Answer
+from netlab.matrix.model import SILENCE
 from netlab.matrix.pairs import Pair
 from netlab.matrix.room import LEAST, Room
 from netlab.matrix.ways import gateway
@@ -28,7 +29,7 @@ NEIGHBOUR = 3.3
 """Seconds after which a neighbour has been looked for three times, and is given up (arp(7))."""
 TRIES = 3
 """So often those are asked again for whom the table of neighbours was full."""
-SILENT = Answer("denied", "", "silence")
+SILENT = Answer("denied", "", SILENCE)
 FULL = Answer("unknown", "", "the kernel's table of neighbours is full (gc_thresh3)")
 
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING, TypeAlias
 
 from netlab.matrix.alike import Group, groups
+from netlab.matrix.model import SILENCE
 from netlab.render.words import count, duration
 
 if TYPE_CHECKING:
@@ -205,7 +207,7 @@ def _exceptions(
 
 
 def _reasons(cells: Iterable[Cell], width: int) -> Iterator[Line]:
-    """Who said what, of all that is neither answered nor refused by the target, nor silence."""
+    """Who said what, and why there was silence; nothing of what the target itself said."""
     found: dict[tuple[str, str], dict[str, list[str]]] = {}
     for cell in filter(_is_told, cells):
         by = "" if cell.by in ("", cell.source) else f"{cell.by}: "
@@ -213,16 +215,24 @@ def _reasons(cells: Iterable[Cell], width: int) -> Iterator[Line]:
         sources.setdefault(cell.source, []).append(cell.target)
     for (word, why), sources in list(found.items())[:MOST]:
         number = sum(map(len, sources.values()))
-        text = f"  {why} ({_pairs(number)}: {_whom(sources)})"
-        yield [(word, STYLES[word]), *_cut(text, width - len(word))]
+        yield from _reason(word, why, f"({_pairs(number)}: {_whom(sources)})", width)
     if len(found) > MOST:
         yield [(f"… and {len(found) - MOST} reasons more: --html and --json have all", "dim")]
+
+
+def _reason(word: str, why: str, whom: str, width: int) -> Iterator[Line]:
+    """In a line where there is room for both; else the reason stands below, folded."""
+    if len(word) + len(why) + len(whom) + 3 <= width:
+        yield [(word, STYLES[word]), (f"  {why} {whom}", "")]
+        return
+    yield [(word, STYLES[word]), *_cut(f"  {whom}", width - len(word))]
+    yield from ([(f"    {line}", "dim")] for line in wrap(why, width - 4, break_on_hyphens=False))
 
 
 def _is_told(cell: Cell) -> bool:
     if cell.word == "refused":
         return cell.by != cell.target
-    return cell.word != "answered" and bool(cell.by or not cell.address)
+    return cell.word != "answered" and (bool(cell.by or not cell.address) or cell.why != SILENCE)
 
 
 def _whom(sources: Mapping[str, Sequence[str]]) -> str:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
+from netlab.kernel.listeners import Listener
 from netlab.trace import reasons
 from netlab.trace.clues import Clue
 from netlab.trace.evidence import Evidence
-from netlab.trace.facts import WaitingFact
 from netlab.trace.probe import NO_ANSWER
 
 EVERYBODY = ("0.0.0.0", "::")
@@ -101,23 +101,23 @@ def places_of(e: Evidence) -> str:
     return ", ".join(dict.fromkeys(_place(one) for one in _on_port(e)))
 
 
-def _on_port(e: Evidence) -> list[WaitingFact]:
+def _on_port(e: Evidence) -> list[Listener]:
     port = e.packet.destination_port if e.packet else e.probe.port
     return [one for one in e.facts.waiting if one.port == port]
 
 
-def _takes(one: WaitingFact, e: Evidence) -> bool:
+def _takes(one: Listener, e: Evidence) -> bool:
     if one.device and one.device != e.came_by:
         return False
     if one.address in EVERYBODY:
         is_sixth = ":" in one.address
-        return is_sixth if ":" in e.destination else not (is_sixth and one.only_ipv6)
+        return is_sixth if ":" in e.destination else one.both or not is_sixth
     return ip_address(one.address) == ip_address(e.destination)
 
 
-def _place(one: WaitingFact) -> str:
+def _place(one: Listener) -> str:
     address = f"[{one.address}]" if ":" in one.address else one.address
-    alone = " (IPv6 alone)" if one.address == "::" and one.only_ipv6 else ""
+    alone = " (IPv6 alone)" if one.address == "::" and not one.both else ""
     return f"{address}:{one.port}{alone}" + (f" on {one.device}" if one.device else "")
 
 

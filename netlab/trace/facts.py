@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from netlab.kernel.listeners import Listener
 from netlab.kernel.opened import Socket
 from netlab.trace.model import Route, Rule
 
@@ -69,18 +70,6 @@ class FdbFact:
     local: bool = False
     remote: str = ""
     """The tunnel's other end that has it."""
-
-
-@dataclass(frozen=True)
-class WaitingFact:
-    """A socket that waits for anybody: TCP's that listen, and UDP's that are not connected."""
-
-    address: str
-    """``0.0.0.0`` and ``::`` for all."""
-    port: int
-    device: str = ""
-    """The only one that it listens to (SO_BINDTODEVICE); "" for all."""
-    only_ipv6: bool = False
 
 
 @dataclass(frozen=True)
@@ -149,7 +138,7 @@ class Facts:
     routes: tuple[tuple[Ask, Route], ...] = ()
     listening: frozenset[int] = frozenset()
     """The ports of the probe's protocol that programs wait on; only of who may answer."""
-    waiting: tuple[WaitingFact, ...] = ()
+    waiting: tuple[Listener, ...] = ()
     """Who waits on them."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """By how much counters grew while the probe was on its way: ``TcpExt.IPReversePathFilter``."""

@@ -13,6 +13,7 @@ from socket import socket
 
 from netlab.errors import KernelRefused, NetlabError
 from netlab.kernel import baseline, lookup
+from netlab.kernel.listeners import listeners
 from netlab.kernel.values import HeldRule
 from netlab.kernel.wire import open_socket
 from netlab.trace.facts import (
@@ -23,7 +24,6 @@ from netlab.trace.facts import (
     FdbFact,
     LinkFact,
     NeighbourFact,
-    WaitingFact,
 )
 from netlab.trace.model import Route, Rule
 
@@ -73,7 +73,7 @@ def facts_of(
             routes=tuple((ask, _route(sock, ask, names, numbers)) for ask in asks),
         )  # fmt: skip
     if protocol:
-        waiting = _waiting(protocol, names)
+        waiting = tuple(one for one in listeners(names) if one.protocol == protocol)
         found = replace(
             found,
             sysctls=_sysctls(found.links),
@@ -81,19 +81,6 @@ def facts_of(
             waiting=waiting,
         )
     return replace(found, chains=chains_of(spec)) if with_chains else found
-
-
-def _waiting(protocol: str, names: Mapping[int, str]) -> tuple[WaitingFact, ...]:
-    if protocol not in lookup.WAITING:
-        return ()
-    try:
-        found = lookup.waiting(protocol)
-    except OSError:  # a kernel without CONFIG_INET_DIAG
-        return ()
-    return tuple(
-        WaitingFact(one.address, one.port, names.get(one.device, ""), one.only_ipv6)
-        for one in found
-    )
 
 
 def _link(link: lookup.Link, names: Mapping[int, str]) -> LinkFact:

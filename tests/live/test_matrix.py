@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -103,14 +102,20 @@ links:
 
 
 @pytest.fixture
-def filtered(write: Write, lab: str) -> Iterator[str]:
+def filtered(write: Write, lab: str) -> str:
     done("up", write(FILTERED))
-    yield lab
+    return lab
 
 
-def test_every_end_has_its_word_and_who_said_so(filtered: str) -> None:
-    said = netlab("matrix", filtered, "--json")
-    assert told(said, "client", "db") == ("denied", "", "silence")
+def test_every_end_has_its_word_and_who_said_so(write: Write) -> None:
+    file = write(FILTERED)
+    said = netlab("matrix", file, "--json")
+    word, by, why = told(said, "client", "db")
+    assert (word, by) == ("denied", "")
+    assert why.startswith("foretold: a rule of fw drops the packet without a word")
+    assert why.endswith(f"ip daddr 10.2.0.5 drop ({file}:11)")
+    word, by, why = told(said, "db", "client")
+    assert why.startswith("foretold: a rule of fw drops the answer")
     assert told(said, "client", "logs") == ("unreachable", "fw", "administratively prohibited")
     assert told(said, "client", "web") == ("answered", "web", "")
     assert told(said, "logs", "client") == ("unreachable", "logs", "its blackhole route")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -21,7 +22,7 @@ def matrix(count: int, width: int = 2, **others: str) -> Matrix:
 
     cells = [
         Cell(a, b, "ping", word(a, b), "r" if word(a, b) == "unreachable" else "", "192.0.2.1",
-             "" if word(a, b) == "answered" else "<why>", 0.5)
+             {"answered": "", "denied": "silence"}.get(word(a, b), "<why>"), 0.5)
         for a in nodes for b in nodes if a != b
     ]  # fmt: skip
     return Matrix("lab", 0, ("ping",), tuple(nodes), tuple(cells), ("sw",), seconds=0.012)
@@ -41,6 +42,16 @@ def test_few_nodes_are_told_in_words() -> None:
         "unreachable  r: <why> (1 pair: h01 → h02)",
         "left out, as switches have no address: sw",
     ]
+
+
+def test_a_long_reason_is_folded_below() -> None:
+    whole = matrix(3, h03="denied")
+    long = "foretold: " + " ".join(["a rule of the fire-wall drops it"] * 4)
+    cells = tuple(c._replace(why=long) if c.word == "denied" else c for c in whole.cells)
+    found = texts(replace(whole, cells=cells), 60)
+    assert found[5] == "denied  (2 pairs: h01 h02 → h03)"
+    assert all(line.startswith("    ") and len(line) <= 60 for line in found[6:-1])
+    assert " ".join(line.strip() for line in found[6:-1]) == long
 
 
 def test_more_are_told_in_signs() -> None:
@@ -71,7 +82,7 @@ def test_where_nobody_is_alike_only_what_differs_is_told() -> None:
     found = texts(matrix(100, 3, **pairs, h100_h001="no-route"))
     assert found[1] == "most pairs: answered; all 100 others:"
     assert found[2] == "  h001 → h002  denied"
-    assert found[-2].endswith("lines more: --html and --json have all")
+    assert found[-3] == "  … and 80 lines more: --html and --json have all"
 
 
 @pytest.mark.parametrize("count", [2, 8, 20, 40, 41, 60, 120])

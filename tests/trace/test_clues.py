@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from netlab.kernel.listeners import Listener
 from netlab.trace.causes_sockets import BY_WORD
 from netlab.trace.clues_filters import limited_before
 from netlab.trace.clues_sockets import in_vain, only_counted, places_of, waits_elsewhere
 from netlab.trace.evidence import Evidence
-from netlab.trace.facts import Facts, WaitingFact
+from netlab.trace.facts import Facts
 from netlab.trace.model import Chain, Dropped, Packet, Probe, Rule, Rx
 from netlab.trace.terrain import Terrain
 from netlab.trace.why import explain
@@ -21,7 +22,7 @@ TERRAIN = Terrain("lab", "lab.yaml", {})
 
 
 def evidence(
-    *waiting: WaitingFact,
+    *waiting: Listener,
     freed: str = "",
     probe: Probe = PROBE,
     leg: str = "forward",
@@ -42,34 +43,34 @@ def evidence(
 @pytest.mark.parametrize(
     ("one", "says"),
     [
-        (WaitingFact("127.0.0.1", 80), "127.0.0.1:80"),
-        (WaitingFact("10.2.0.3", 80), "10.2.0.3:80"),
-        (WaitingFact("::1", 80), "[::1]:80"),
-        (WaitingFact("::", 80, only_ipv6=True), "[::]:80 (IPv6 alone)"),
-        (WaitingFact("0.0.0.0", 80, "lo"), "0.0.0.0:80 on lo"),
-        (WaitingFact("0.0.0.0", 81), ""),
-        (WaitingFact("0.0.0.0", 80), ""),
-        (WaitingFact("0.0.0.0", 80, "eth0"), ""),
-        (WaitingFact("::", 80), ""),
-        (WaitingFact("10.2.0.2", 80), ""),
+        (Listener("tcp", "127.0.0.1", 80), "127.0.0.1:80"),
+        (Listener("tcp", "10.2.0.3", 80), "10.2.0.3:80"),
+        (Listener("tcp", "::1", 80), "[::1]:80"),
+        (Listener("tcp", "::", 80), "[::]:80 (IPv6 alone)"),
+        (Listener("tcp", "0.0.0.0", 80, "lo"), "0.0.0.0:80 on lo"),
+        (Listener("tcp", "0.0.0.0", 81), ""),
+        (Listener("tcp", "0.0.0.0", 80), ""),
+        (Listener("tcp", "0.0.0.0", 80, "eth0"), ""),
+        (Listener("tcp", "::", 80, both=True), ""),
+        (Listener("tcp", "10.2.0.2", 80), ""),
     ],
 )
-def test_a_program_waits_at_another_place(one: WaitingFact, says: str) -> None:
+def test_a_program_waits_at_another_place(one: Listener, says: str) -> None:
     found = evidence(one)
     assert waits_elsewhere(found) == (f"a program of srv waits at {says}" if says else "")
     assert not says or explain(found)[1].name == "listens-elsewhere"  # type: ignore[union-attr]
 
 
 def test_one_that_takes_it_is_enough() -> None:
-    both = evidence(WaitingFact("127.0.0.1", 80), WaitingFact("::", 80))
+    both = evidence(Listener("tcp", "127.0.0.1", 80), Listener("tcp", "::", 80, both=True))
     assert waits_elsewhere(both) == ""
     assert places_of(both) == "127.0.0.1:80, [::]:80"
 
 
 def test_to_ipv6_a_socket_of_ipv4_is_elsewhere() -> None:
     packet = replace(PACKET, source="fd01::2", destination="fd02::2")
-    assert waits_elsewhere(evidence(WaitingFact("0.0.0.0", 80), packet=packet))
-    assert not waits_elsewhere(evidence(WaitingFact("::", 80, only_ipv6=True), packet=packet))
+    assert waits_elsewhere(evidence(Listener("tcp", "0.0.0.0", 80), packet=packet))
+    assert not waits_elsewhere(evidence(Listener("tcp", "::", 80), packet=packet))
 
 
 def test_a_counter_is_believed_where_the_kernel_says_nothing() -> None:

@@ -50,7 +50,8 @@ def _evidence(
     back: Fate | None,
     forward_way: tuple[str, ...],
 ) -> Evidence:
-    facts = {name: facts_of(story, state) for name, state in story.world.nodes.items()}
+    nodes = story.world.nodes
+    facts = {name: facts_of(story, state, probe.protocol) for name, state in nodes.items()}
     here = facts[fate.node]
     if fate.cause in COUNTERS:
         here = Facts(**vars(here) | {"counts": {COUNTERS[fate.cause]: 1}})
@@ -95,8 +96,9 @@ def _route(story: Story, fate: Fate, back: Fate | None) -> Route | None:
     return route.as_told(state, decided) if decided else None
 
 
-def facts_of(story: Story, state: NodeState) -> Facts:
+def facts_of(story: Story, state: NodeState, protocol: str) -> Facts:
     holding = state.holding
+    waiting = tuple(one for one in holding.listeners if one.protocol == protocol)
     silent = [
         NeighbourFact(str(address), device, mac, "reachable" if mac else "failed")
         for (node, device, address), mac in story.neighbours.items()
@@ -122,7 +124,8 @@ def facts_of(story: Story, state: NodeState) -> Facts:
             FdbFact(f.mac, f.device, f.bridge, f.local, f.remote) for f in holding.forwarding
         ),
         sysctls=dict(holding.switches) | _of_devices(state),
-        listening=frozenset(one.port for one in holding.listeners if one.protocol == "udp"),
+        listening=frozenset(one.port for one in waiting),
+        waiting=waiting,
     )  # fmt: skip
 
 

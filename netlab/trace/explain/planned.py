@@ -26,8 +26,8 @@ from netlab.kernel.holding import (
     HeldTables,
     HeldVxlan,
     Holding,
-    Listener,
 )
+from netlab.kernel.listeners import Listener
 from netlab.kernel.rules import script_of
 from netlab.kernel.state import CONF4, CONF6
 from netlab.resources import Inventory, Resource

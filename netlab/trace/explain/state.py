@@ -18,8 +18,8 @@ from netlab.kernel.holding import (
     HeldPolicy,
     HeldRoute,
     Holding,
-    Listener,
 )
+from netlab.kernel.listeners import Listener
 from netlab.model.words import IP
 from netlab.trace.explain.ruleset import Ruleset, of_script, of_tables
 from netlab.trace.explain.scene import Nic
