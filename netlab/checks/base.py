@@ -15,11 +15,12 @@ from netlab.trace.terrain import Terrain
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Site:
     """A lab that is up, as tests see it."""
 
     terrain: Terrain
+    """With the addresses that were there when somebody last looked."""
     inventory: Inventory
     identities: Mapping[str, int]
     """Of its namespaces."""
@@ -27,6 +28,15 @@ class Site:
     machine: Machine
     gaps: tuple[str, ...] = ()
     """What is missing of it, in sentences."""
+
+    def look(self) -> bool:
+        """For addresses that nobody wrote; whether there may be such ones."""
+        from netlab.checks.living import is_bare, looked_up
+
+        if not any(is_bare(spot) for spot in self.terrain.spots.values()):
+            return False
+        self.terrain = looked_up(self.terrain, self.visits)
+        return True
 
     def inside(self, node: str, act: Callable[[], T]) -> T:
         """What ``act`` returns in the node; sockets that it opens are the node's."""
@@ -54,6 +64,8 @@ class Sort:
     """The packet that it begins with, so that its way can be told; None where it sends none."""
     denies: Callable[[Any], bool] = lambda test: False
     """Whether nothing may come through: silence alone shows little."""
+    loses: Callable[[Any], bool] = lambda test: False
+    """Whether nothing may come through for any reason; a trace has to see which."""
     opens: Callable[[Any], bool] = lambda test: False
     """Whether, if it holds, packets have gone there and back."""
     alone: bool = False

@@ -139,7 +139,7 @@ class _Bench:
         words = sort.words(test)
         if words is None or not sort.denies(test):
             return replace(bare, verdict="pass")
-        return self._controlled(bare, words)
+        return self._ended(bare, words) if sort.loses(test) else self._controlled(bare, words)
 
     def _explained(self, verdict: Verdict, words: Words | None) -> Verdict:
         with self._looking:
@@ -147,6 +147,17 @@ class _Bench:
         return replace(
             verdict, why=found.why, advice=found.advice, line=found.line, evidence=found.told
         )
+
+    def _ended(self, bare: Verdict, words: Words) -> Verdict:
+        """Of what is to be lost: a trace has to see how."""
+        found = self._traced(words)
+        if found and found.disposition in REACHED:
+            why = f"a packet of its kind was {found.disposition}"
+            return replace(bare, verdict="fail", why=why)
+        if found and found.cause and found.place and found.disposition is not Disposition.LOST:
+            seen = f"a trace saw how it ends, at {found.place.node}: {found.disposition}"
+            return replace(bare, verdict="pass", control=seen)
+        return self._explained(replace(bare, why="no trace sees how it ends"), words)
 
     def _controlled(self, bare: Verdict, words: Words) -> Verdict:
         found = self._traced(words) if words.udp else None
@@ -177,10 +188,16 @@ def _tried(test: Test, sort: Sort, site: Site) -> tuple[Seen, int]:
     while True:
         tries += 1
         patience = min(PATIENCE, max(until - time.monotonic(), SOONEST))
-        seen = sort.attempt(test, site, patience)
+        seen, obstacle = None, None
+        try:
+            seen = sort.attempt(test, site, patience)
+        except UsageError as missing:  # an address, which may still be leased or announced
+            obstacle = missing
         left = until - time.monotonic()
-        if seen.met or left <= 0:
+        if seen and (seen.met or left <= 0):
             return seen, tries
+        if obstacle and (left <= 0 or not site.look()):
+            raise obstacle
         select.select([], [], [], min(pause, left))  # no event tells of all that might change
         pause = min(2 * pause, LATEST)
 

@@ -37,7 +37,7 @@ def _several(test: PingTest, site: Site, address: str, within: float) -> Seen:
     lost = 100 * (1 - len(found.times) / found.sent)
     many = f"{found.sent} echo requests" if found.sent > 1 else "an echo request"
     said = f"{many} of {test.size} bytes to {address}: {lost:.3g} % lost{_times(found)}"
-    if test.expect == "denied":
+    if test.expect != "answered":
         return Seen(not found.times, said)
     least, most = test.loss or (0, 0)
     is_met = least <= lost <= most
@@ -59,6 +59,7 @@ def _times(found: Echoes) -> str:
 sort = Sort(
     attempt=attempt,
     words=words,
-    denies=lambda test: test.expect == "denied" or bool(test.loss and test.loss[0] == 100),
+    denies=lambda test: test.expect != "answered" or bool(test.loss and test.loss[0] == 100),
+    loses=lambda test: test.expect == "lost",
     opens=lambda test: test.expect == "answered",
 )

@@ -16,12 +16,16 @@ def words(test: TcpTest) -> Words:
 def attempt(test: TcpTest, site: Site, within: float) -> Seen:
     address = address_of(words(test), site)
     outcome = attempts.connect(site, test.from_, address, test.port, within)
-    return Seen(outcome == test.expect, f"connect to {address} port {test.port}: {outcome}")
+    is_met = outcome == test.expect or (test.expect == "lost" and outcome in SILENT)
+    return Seen(is_met, f"connect to {address} port {test.port}: {outcome}")
 
+
+SILENT = frozenset({"denied", "unreachable", "lost"})
 
 sort = Sort(
     attempt=attempt,
     words=words,
-    denies=lambda test: test.expect in ("denied", "unreachable"),
+    denies=lambda test: test.expect in SILENT,
+    loses=lambda test: test.expect == "lost",
     opens=lambda test: test.expect == "connected",
 )

@@ -16,12 +16,16 @@ def words(test: UdpTest) -> Words:
 def attempt(test: UdpTest, site: Site, within: float) -> Seen:
     address, data = address_of(words(test), site), test.send.encode()
     outcome = attempts.datagram(site, test.from_, address, test.port, data, within)
-    return Seen(outcome == test.expect, f"datagram to {address} port {test.port}: {outcome}")
+    is_met = outcome == test.expect or (test.expect == "lost" and outcome in SILENT)
+    return Seen(is_met, f"datagram to {address} port {test.port}: {outcome}")
 
+
+SILENT = frozenset({"denied", "unreachable", "lost"})
 
 sort = Sort(
     attempt=attempt,
     words=words,
-    denies=lambda test: test.expect in ("denied", "unreachable"),
+    denies=lambda test: test.expect in SILENT,
+    loses=lambda test: test.expect == "lost",
     opens=lambda test: test.expect == "answered",
 )

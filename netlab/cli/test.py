@@ -72,6 +72,7 @@ def _tried(lab_or_file: str, wanted: Read | None, wish: Wish) -> int:
     with visiting(identities) as visits, _bundling(lab, wish.bundle) as told:
         inventory = wanted.wanted.inventory
         site = Site(terrain, inventory, identities, visits, here.machine, gaps)
+        site.look()
         found = judge(tasks, catalog(), site, lambda verdict: said.verdict(verdict, width))
         seconds = time.monotonic() - began
         told += found

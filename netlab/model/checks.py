@@ -39,11 +39,11 @@ class PingTest(Sent):
     count: int = Field(1, ge=1, le=1000, description="How many are sent; more than one are all sent before it is judged.")
     loss: Percents | None = Field(None, description="How many of a hundred are lost, from and to: [0, 5]; by default none of several.")
     rtt: Times | None = Field(None, description="The round trip time, from and to, on an average of all that were answered: [18ms, 30ms].")
-    expect: Literal["answered", "denied"] = Field("answered", description="`denied` is silence, or an error.")
+    expect: Literal["answered", "denied", "lost"] = Field("answered", description="`denied` is silence, or an error; `lost` too, where a trace sees how it ends.")
 
     @model_validator(mode="after")
     def _of_answers(self) -> PingTest:
-        if self.expect == "denied" and (self.loss or self.rtt):
+        if self.expect != "answered" and (self.loss or self.rtt):
             raise ValueError("`loss` and `rtt` are of what is answered")
         return self
 
@@ -71,8 +71,8 @@ class TcpTest(Sent):
     word: ClassVar[str] = "tcp"
 
     tcp: NodePort = Field(description="Where to: `node:port`, or an address and a port.")
-    expect: Literal["connected", "refused", "denied", "unreachable"] = Field(
-        "connected", description="`refused` is a reset, `denied` silence, `unreachable` an ICMP error or no route.")
+    expect: Literal["connected", "refused", "denied", "unreachable", "lost"] = Field(
+        "connected", description="`refused` is a reset, `denied` silence, `unreachable` an ICMP error or no route; `lost` one of these two, where a trace sees how it ends.")
 
     @property
     def target(self) -> str:
@@ -94,8 +94,8 @@ class UdpTest(Sent):
 
     udp: NodePort = Field(description="Where to: `node:port`, or an address and a port.")
     send: str = Field("netlab", description="What the datagram holds.")
-    expect: Literal["answered", "refused", "denied", "unreachable"] = Field(
-        "answered", description="`refused`: nobody is bound to the port; `denied`: silence, which is also that of a program that has read it.")
+    expect: Literal["answered", "refused", "denied", "unreachable", "lost"] = Field(
+        "answered", description="`refused`: nobody is bound to the port; `denied`: silence, and no program that has read it; `lost`: as of TCP.")
 
     @property
     def target(self) -> str:

@@ -375,3 +375,29 @@ def test_an_order_of_chance_is_told_and_comes_again(write: Write, lab: str) -> N
     assert [t["round"] for t in netlab("test", lab, "--repeat", "2", "--json").json["tests"]] == (
         [1] * 6 + [2] * 6
     )
+
+
+def test_what_is_lost_has_to_be_seen_to_end(write: Write) -> None:
+    found = asked(
+        write,
+        "{ping: 192.0.2.1, from: a, expect: lost, name: no route}",
+        "{tcp: '192.0.2.1:80', from: a, expect: lost, name: no route of tcp}",
+        "{udp: '192.0.2.1:80', from: a, expect: lost, name: no route of udp}",
+        "{ping: b, from: a, expect: lost, within: 0.3}",
+        "{udp: 'b:9', from: a, expect: lost, within: 0.3}",
+        code=1,
+    )
+    assert words(found) == ["pass", "pass", "pass", "fail", "fail"]
+    assert found[0]["control"] == "a trace saw how it ends, at gw: no-route"
+
+
+def test_addresses_that_nobody_wrote_are_found(write: Write, lab: str) -> None:
+    """a ── b, of which b gets its address while it is waited for"""
+    later = "sleep 1; ip address add 10.0.0.2/24 dev eth0"
+    file = write(
+        "addressing: none\n"
+        f'nodes: {{a: , b: {{processes: {{late: "{later}; sleep 60"}}}}}}\n'
+        'links: [["a:eth0 10.0.0.1/24", b]]\n'
+        "tests: [{ping: a, from: b, within: 20s}, {ping: b, from: a, within: 20s}]\n"
+    )
+    assert netlab("test", file).code == 0
