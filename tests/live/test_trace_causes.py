@@ -56,6 +56,16 @@ def test_a_packet_of_the_lab_has_it_too(cause: str, traffic: str, write: Write, 
     assert json.loads(said)["cause"]["name"] == cause, told
 
 
+@pytest.mark.parametrize(
+    "case", [c for c in ALL if c.cause == "listens-elsewhere"], ids=lambda c: str(c.name)
+)
+def test_who_waits_at_another_place_is_foretold(case: Case, write: Write, lab: str) -> None:
+    done("up", write(case.topology))
+    found = netlab("explain", lab, *case.words.split(), "--json").json
+    assert (found["cause"]["name"], found["place"]["node"]) == (case.cause, case.at)
+    assert found["cause"]["sentence"].endswith(f"and not at {found['probe']['destination']}")
+
+
 def by_hand(lab: str, hand: str) -> None:
     node, *command = hand.split()
     if command[0] == "python":
