@@ -115,26 +115,29 @@ while s.getsockopt(6, 11, 1)[0] not in (7, 6):
 """,
     "FILLS": """import socket, struct
 s = socket.socket(16, 3, 12)
-s.settimeout(10)
 def attribute(kind, data):
     return struct.pack("HH", 4 + len(data), kind) + data + b"\\0" * (-len(data) % 4)
-def ends(source, other, port):
-    ip = attribute(0x8001, attribute(1, source) + attribute(2, other))
-    return ip + attribute(0x8002, attribute(1, b"\\x11") + attribute(2, port[0])
-                          + attribute(3, port[1]))
+def ends(kind, addresses, ports):
+    ip = b"".join(attribute(n + 1, one) for n, one in enumerate(addresses))
+    above = attribute(1, b"\\x11") + b"".join(attribute(n + 2, p) for n, p in enumerate(ports))
+    return attribute(kind, attribute(0x8001, ip) + attribute(0x8002, above))
+here, there, port, other = b"HERE", b"\\x0b\\xff\\0\\1", b"PO", b"\\0\\x35"
+body = struct.pack("BBH", 2, 0, 0) + ends(0x8001, (here, there), (port, other))
+body += ends(0x8002, (there, here), (other, port))
+body += attribute(3, struct.pack(">I", 0xe)) + attribute(7, struct.pack(">I", 600))
+one = bytearray(struct.pack("IHHII", 16 + len(body), 1 << 8, 0x401, 1, 0) + body)
+places = [(n, word) for word in (here, port) for n in (one.index(word), one.rindex(word))]
 room = int(open("/proc/sys/net/netfilter/nf_conntrack_max").read())
-rest = attribute(3, struct.pack(">I", 0xe)) + attribute(7, struct.pack(">I", 600))
 batch = []
 for number in range(room):
-    a, b = struct.pack(">I", 0x0b000000 + (number >> 14)), b"\\x0b\\xff\\0\\1"
-    here, there = struct.pack(">H", 1024 + (number & 0x3fff)), b"\\0\\x35"
-    body = struct.pack("BBH", 2, 0, 0) + attribute(0x8001, ends(a, b, (here, there)))
-    body += attribute(0x8002, ends(b, a, (there, here))) + rest
-    batch.append(struct.pack("IHHII", 16 + len(body), 1 << 8, 0x401, 1, 0) + body)
+    address = (0x0b000000 + (number >> 14)).to_bytes(4, "big")
+    for at, word in places:
+        new = address if word is here else (1024 + (number & 0x3fff)).to_bytes(2, "big")
+        one[at : at + len(new)] = new
+    batch.append(bytes(one))
     if len(batch) == 400 or number == room - 1:
         s.send(b"".join(batch))
         batch = []
-print(open("/proc/sys/net/netfilter/nf_conntrack_count").read())
 """,
 }
 """What is done by hand: see ``Case.hands``."""

@@ -72,7 +72,7 @@ def by_hand(lab: str, hand: str) -> None:
         command = [sys.executable, "-c", BY_HAND[command[1]], *command[2:]]
     words = [mac(lab, word) if word.startswith("MAC:") else word for word in command]
     subprocess.run(
-        ["ip", "netns", "exec", f"{lab}.{node}", *words], capture_output=True, timeout=20, cwd=ROOT
+        ["ip", "netns", "exec", f"{lab}.{node}", *words], capture_output=True, timeout=90, cwd=ROOT
     )
 
 
