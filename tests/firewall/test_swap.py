@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from netlab.firewall.compile import DELTABLE, NEWTABLE
 from netlab.firewall.parse import parse
-from netlab.firewall.swap import differing, rule_places, swap, uncovered
+from netlab.firewall.swap import chain_places, differing, rule_places, swap, uncovered
 from netlab.firewall.syntax import Script
 
 LINKS = {"lo": 1}
@@ -50,6 +50,18 @@ def test_rules_are_placed_in_the_order_of_their_chain() -> None:
     )
     places = {chain: [p.line for p in each] for chain, each in rule_places(parse(text)).items()}
     assert places == {("ip", "t", "c"): [10, 12, 11, 3, 4, 13], ("ip", "t", "d"): [15]}
+
+
+def test_a_chain_is_where_it_was_first_written() -> None:
+    text = (
+        "table ip t {\n chain c {\n  accept\n }\n chain d {\n }\n}\n"
+        "table inet t {\n chain c {\n  drop\n }\n}\n"
+        "table ip t {\n chain c {\n  drop\n }\n}\n"
+        "add chain ip t e\n"
+    )
+    assert {chain: place.line for chain, place in chain_places(parse(text)).items()} == {
+        ("ip", "t", "c"): 2, ("ip", "t", "d"): 5, ("inet", "t", "c"): 9, ("ip", "t", "e"): 18,
+    }  # fmt: skip
 
 
 def test_a_table_that_is_taken_away_has_no_places() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from netlab.trace.bpf import session
 from tests.live.conftest import Write
-from tests.live.world import ROOT, done, inside, netlab
+from tests.live.world import ROOT, done, eventually, inside, netlab, tool
 
 WHY_NOT = session.obstacle()
 pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
@@ -98,6 +98,74 @@ def test_each_drop_with_its_place_and_its_reason(write: Write, lab: str) -> None
     texts = [found[key] for key in sorted(wanted)]
     assert all(text.startswith("IP a.") for text in texts)
     assert " > b.99: UDP, length 5" in texts[0]
+
+
+RULES = """
+routing: static
+addressing: {ipv4: 10.77.0.0/16}
+nodes:
+  a:
+  gw:
+    kind: router
+    nftables: |
+      table inet filter {
+        chain forward {
+          type filter hook forward priority filter; policy drop;
+          tcp dport 22 jump no
+          udp dport 53 accept
+        }
+        chain no {
+          counter reject with tcp reset
+        }
+      }
+  b:
+links: [[a, gw], [gw, b]]
+"""
+TRIES = """
+import socket
+for port in (22, 80):
+    t = socket.socket()
+    t.settimeout(0.1)
+    try:
+        t.connect(("b", port))
+    except OSError:
+        pass
+"""
+
+
+def test_the_rule_and_the_policy_that_dropped_it_are_named_with_their_lines(
+    write: Write, lab: str
+) -> None:
+    done("up", write(RULES))
+    with watching(lab, "--json", "-f") as process:
+        inside(lab, "a", sys.executable, "-c", TRIES)
+        assert process.stdout is not None
+        found: dict[str, tuple[str, str, str]] = {}
+        while not {"b.22", "b.80"} <= found.keys():
+            drop = json.loads(process.stdout.readline())
+            if drop["reason"] == "NETFILTER_DROP":
+                told = drop["chain"], drop["rule"], drop["place"].rpartition("/")[2]
+                found[drop["text"].split(" > ")[1].partition(":")[0]] = told
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+    assert found == {
+        "b.22": (
+            "inet filter no", "meta l4proto tcp counter reject with tcp reset", f"{lab}.yaml:16",
+        ),
+        "b.80": ("inet filter forward", "policy drop", f"{lab}.yaml:10"),
+    }  # fmt: skip
+
+
+def test_nothing_is_left_of_who_asked_for_rules(write: Write, lab: str) -> None:
+    done("up", write(RULES))
+    tables = ["ip", "netns", "exec", f"{lab}.gw", "nft", "list", "tables"]
+    before = tool(*tables)
+    for number in (signal.SIGINT, signal.SIGKILL):
+        with watching(lab, "-f") as process:
+            assert tool(*tables) != before
+            process.send_signal(number)
+            process.wait(10)
+        eventually(lambda: tool(*tables) == before)
 
 
 def test_other_nodes_are_not_told_of(write: Write, lab: str) -> None:

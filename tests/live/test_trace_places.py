@@ -47,3 +47,20 @@ def test_a_cause_has_its_line(
     file.write_text("# another one now\n" + file.read_text())
     found = netlab("trace", lab, "cli", target, "--json").json
     assert (found["cause"]["name"], found["cause"]["place"]) == (cause, "")
+
+
+def test_a_policy_has_the_line_of_its_chain(write: Write, lab: str) -> None:
+    file = write(TEXT.replace("    kind: router\n", POLICY))
+    done("up", file)
+    found = netlab("trace", lab, "cli", "srv", "--tcp", "80", "--json").json
+    assert (found["cause"]["name"], found["cause"]["place"]) == ("nft-policy", f"{file}:9")
+
+
+POLICY = """    kind: router
+    nftables: |
+      table inet filter {
+        chain forward {
+          type filter hook forward priority filter; policy drop;
+        }
+      }
+"""
