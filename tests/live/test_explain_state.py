@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -31,7 +32,18 @@ def test_a_plan_is_what_the_kernel_holds(file: Path, write: Write) -> None:
     done("up", topology)
     held = held_of(*lab_of(str(topology)))
     for node in held.nodes:
+        if told(planned, node) != told(held, node):  # IPv6 begins when the carrier has been noticed
+            held = _settled(topology, planned, node)
         assert told(planned, node) == told(held, node), node
+
+
+def _settled(topology: Path, planned: World, node: str, seconds: float = 10.0) -> World:
+    until = time.monotonic() + seconds
+    while True:
+        held = held_of(*lab_of(str(topology)))
+        if told(planned, node) == told(held, node) or time.monotonic() > until:
+            return held
+        time.sleep(0.05)
 
 
 def renamed(file: Path) -> str:
