@@ -20,6 +20,7 @@ from netlab.trace.clues_devices import (
     disabled_ipv6,
     filters_loosely,
     for_many,
+    full_of_unread,
     has_queue,
     holder_answers_no_arp,
     holder_ignores_arp,
@@ -29,6 +30,7 @@ from netlab.trace.clues_devices import (
     other_network,
     port_locked,
     reserved_for_bridges,
+    same_mac,
     stopped_by_xdp,
     to_a_group,
     to_all_of_a_segment,
@@ -97,7 +99,7 @@ QUEUES: tuple[Entry, ...] = (
     Entry(
         "reader-too-slow",
         Disposition.UNREAD,
-        (kernel_says("FULL_RING"),),
+        (either(kernel_says("FULL_RING"), every(after("tx", "egress"), full_of_unread)),),
         "{device} of {node} holds as many packets as it may, and who has it open does not read"
         " them",
         "the program is too slow or hangs; txqueuelen of {device} says how many may wait",
@@ -252,6 +254,15 @@ NOT_SENT: tuple[Entry, ...] = (
 )
 
 ROUTES: tuple[Entry, ...] = (
+    Entry(
+        "duplicate-mac",
+        Disposition.MISDIRECTED,
+        (after("rx", "prerouting"), not_its_own, same_mac),
+        "{what} was not meant for {node}, which got it since {twin} has the same MAC: a switch"
+        " sends to whichever of the two it heard of last",
+        "give one of them another MAC: ip link set {device} address …; clones of one machine often"
+        " have the same",
+    ),
     Entry(
         "beyond-scope",
         Disposition.NOT_FORWARDED,

@@ -33,6 +33,7 @@ def words(e: Evidence) -> Mapping[str, str]:
         "vni": str(_vni(e)),
         "far_vni": ", ".join(map(str, _far_vnis(e))),
         "far": _far(e),
+        "twin": named(twin_of(e)),
     }
 
 
@@ -105,6 +106,24 @@ def to_all_of_a_segment(e: Evidence) -> str:
     return ""
 
 
+def same_mac(e: Evidence) -> str:
+    """Another node has the MAC that it came to, so that a bridge sent it to the wrong one."""
+    other = twin_of(e)
+    link = e.facts.links.get(e.came_by)
+    if link is None or other is None:
+        return ""
+    return f"{link.name} of {e.node} and {named(other)} both are {link.mac}"
+
+
+def twin_of(e: Evidence) -> Found:
+    link = e.facts.links.get(e.came_by)
+    if link is None or not link.mac.strip("0:"):
+        return None
+    rest = (facts for facts in e.all_facts.values() if facts.node != e.node)
+    found = ((facts.node, x) for facts in rest for x in facts.links.values() if x.mac == link.mac)
+    return next(found, None)
+
+
 def filters_loosely(e: Evidence) -> str:
     """By any way at all (RFC 3704, 2.4)."""
     paths = [f"net.ipv4.conf.{d.replace('.', '/')}.rp_filter" for d in ("all", e.came_by)]
@@ -118,6 +137,12 @@ def with_own_source(e: Evidence) -> str:
 
 
 # queues
+
+
+def full_of_unread(e: Evidence) -> str:
+    """Whose frames a program takes."""
+    reads = e.link is not None and e.link.kind == "tun" and e.link.carrier
+    return device_counted("tx_dropped")(e) if reads else ""
 
 
 def has_queue(e: Evidence) -> str:

@@ -33,7 +33,7 @@ class LinkFact:
     xdp: str = ""
     """How a program of XDP is attached: ``native``, ``generic``, ``offloaded``; "" for none."""
     unflooded: tuple[str, ...] = ()
-    """Of a port: what is flooded everywhere but there: ``unicast``, ``multicast``, ``broadcast``."""
+    """Of a port: what is flooded to others alone: ``unicast``, ``multicast``, ``broadcast``."""
     locked: bool = False
     """Of a port: whether it takes frames of known MACs alone."""
     arp: bool = True

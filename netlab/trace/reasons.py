@@ -173,6 +173,10 @@ REASONS: dict[str, Reason] = {
 
 PLACES: dict[str, Reason] = {
     "ip_error": Reason("a blackhole, unreachable or prohibit route took it", "ip route"),
+    "do_xdp_generic": Reason("an XDP program dropped it", "bpftool net"),
+    "veth_xdp_rcv_skb": Reason("an XDP program dropped it", "bpftool net"),
+    "ip_rcv_finish_core": Reason("nobody here has joined that group, or its options are refused"),
+    "ip_forward": Reason("it came in a frame that is not for this node alone"),
     "ip_mc_output": Reason("its multicast TTL is used up"),
     "ip_mr_input": Reason("nobody routes multicast here"),
     "ip6_mc_input": Reason("nobody here has joined that multicast group"),

@@ -67,6 +67,9 @@ CASES = [
          hands=(NEIGHBOUR_OF_GW, "gw tc qdisc add dev b root tbf rate 8kbit burst 500 limit 5000")),
     Case("reader-too-slow", "unread", routed(gw=f"{TUN}, {program(READS)}"), "cli 10.8.0.2",
          hands=("gw ip link set tun0 txqueuelen 2", "cli ping -c 4 -i 0.01 -W 1 10.8.0.2")),
+    Case("reader-too-slow", "unread", routed(gw=f"{TUN}, {program(READS)}"),
+         "cli 10.8.0.2 --backends nft-trace,taps,counters", name="concluded",
+         hands=("gw ip link set tun0 txqueuelen 2", "cli ping -c 4 -i 0.01 -W 1 10.8.0.2")),
     Case("tun-without-reader", "unread", routed(gw=TAP), "cli 10.8.0.2", name="tap",
          hands=("gw ip neigh replace 10.8.0.2 lladdr 02:00:00:00:00:01 dev tap0",)),
     Case("neighbour-queue-full", "no-neighbour",
@@ -79,7 +82,11 @@ CASES = [
     Case("ethertype-unknown", "not-for-me",
          routed(cli=written("ip protocol icmp ether type set 0x88b5"))),
     Case("header-invalid", "dropped", routed(cli=written("ip length set 10"))),
+    Case("header-invalid", "dropped", routed(cli=written("ip length set 10")),
+         "cli srv --backends nft-trace,taps,counters", name="concluded"),
     Case("truncated", "dropped", routed(cli=written("ip length set 1400")), name="IPv4"),
+    Case("truncated", "dropped", routed(cli=written("ip length set 1400")),
+         "cli srv --backends nft-trace,taps,counters", name="concluded"),
     Case("truncated", "dropped", routed(cli=written(f"{ECHO_6} ip6 length set 1400")),
          "cli srv -6", name="IPv6"),
     # an UDP header is taken for options, which is why its words are chosen: their sum is 0xffff
@@ -142,6 +149,11 @@ CASES = [
     Case("arp-off", "no-neighbour", routed(), name="IPv4", hands=("srv ip link set eth0 arp off",)),
     Case("arp-off", "no-neighbour", routed(), "cli srv -6", name="IPv6",
          hands=("srv ip link set eth0 arp off",)),
+    Case("duplicate-mac", "misdirected",
+         SWITCHED.replace("  srv: {}\n", "  srv: {}\n  twin: {}\n")
+         + '  - ["twin:eth0 10.0.0.9/24", sw]\n', at="twin",
+         hands=(KNOWN_SRV, "twin ip link set eth0 address MAC:srv:eth0",
+                "sw bridge fdb replace MAC:srv:eth0 dev twin master static sticky")),
     # bridges and tunnels
     Case("flood-off", "not-switched", SWITCHED, at="sw", name="known neighbour", hands=(
         KNOWN_SRV, "sw bridge link set dev srv learning off flood off",
