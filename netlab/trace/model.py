@@ -69,7 +69,7 @@ MEANING: dict[Disposition, str] = {
     Disposition.ANSWERED: "the target answered, and the sender got it",
     Disposition.DELIVERED: "it reached a socket of the target; of an answer nothing is known",
     Disposition.REFUSED: "it reached the target, which has no listener or connection for it",
-    Disposition.DENIED: "a rule said no: of nftables, of IPsec, a program's at a device, or a socket's",
+    Disposition.DENIED: "a rule said no: of nftables, IPsec, a program at a device, or a socket",
     Disposition.NO_ROUTE: "a node had no route to where it was going",
     Disposition.NULL_ROUTED: "a blackhole, unreachable or prohibit route took it",
     Disposition.NOT_FORWARDED: "a node got it that forwards nothing",
