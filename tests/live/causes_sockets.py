@@ -176,6 +176,10 @@ CASES = [
              ("cli ethtool -K eth0 tx off",), "srv")
         for protocol, code, words in (("tcp", READY, TCP), ("udp", BINDS, UDP))
     ),
+    Case("checksum-udp", "dropped",
+         routed(gw=chain("forward", "udp checksum set 0"), srv=program(
+             BINDS.replace("socket.socket(", "socket.socket(10, "))), f"{UDP} -6",
+         ("cli ethtool -K eth0 tx off",), "srv", "IPv6 without"),
     # fragments
     Case("reassembly-timeout", "not-reassembled",
          routed(gw=chain("forward", f"{LATER} drop"), srv=sysctls(net__ipv4__ipfrag_time=1)),
