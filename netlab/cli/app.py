@@ -268,6 +268,13 @@ def down(
     wait: Annotated[
         bool, typer.Option("--wait", help="Until the kernel has cleaned up its namespaces, too.")
     ] = False,
+    assert_clean: Annotated[
+        bool,
+        typer.Option(
+            "--assert-clean",
+            help="Name what is not as it was before `up`; the exit code is 1 where there is some.",
+        ),
+    ] = False,
     json: Json = False,
 ) -> int:
     """Take a lab down: its processes, namespaces, links and files."""
@@ -275,7 +282,9 @@ def down(
 
     if (lab is None) != every:
         raise UsageError("which lab?" if lab is None else "a lab or `--all`, not both")
-    return work.every(wait, json) if lab is None else work.one(lab, wait, json)
+    if lab is None and assert_clean:
+        raise UsageError("--assert-clean: of one lab", hint="netlab down LAB --assert-clean")
+    return work.every(wait, json) if lab is None else work.one(lab, wait, json, assert_clean)
 
 
 @app.command("ls")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from netlab.kernel.opened import Socket
     from netlab.kernel.port import Kernel
     from netlab.kernel.supervisor.record import Record
-    from netlab.kernel.values import Held, HeldRule, Running, Table
+    from netlab.kernel.values import Held, HeldRule, Noted, Running, Table
     from netlab.kernel.worker import Worker
 
 T = TypeVar("T")
@@ -159,6 +159,11 @@ class LinuxMachine:
         from netlab.kernel.supervisor.record import all_of
 
         return {(r.node, r.name): _running(r) for r in all_of(f"{self._state}/{lab}")}
+
+    def note(self) -> Noted:
+        from netlab.kernel import host
+
+        return host.note(self._state, self._netns)
 
     def tidy(self) -> None:
         names.tidy_directory(self._netns, self._state)

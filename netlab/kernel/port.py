@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from netlab.kernel.connection import Tracked
     from netlab.kernel.opened import Socket
-    from netlab.kernel.values import Held, HeldRule, NextHop, Options, Running, Table, VethEnd
+    from netlab.kernel.values import (
+        Held,
+        HeldRule,
+        NextHop,
+        Noted,
+        Options,
+        Running,
+        Table,
+        VethEnd,
+    )
 
 
 class Kernel(Protocol):
@@ -205,6 +214,9 @@ class Machine(Protocol):
 
     def processes(self, lab: str) -> Mapping[tuple[str, str], Running]:
         """By node and name; what has never been started is not among them."""
+
+    def note(self) -> Noted:
+        """What a lab could leave on the machine, as it is now; takes about a millisecond."""
 
     def tidy(self) -> None:
         """Give back what was made for labs in general, if no lab is left."""

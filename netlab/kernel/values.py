@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from signal import Signals
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 Options = Mapping[str, int | str | bool]
 """Device settings by their ip(8) words, lower case, ``-`` written ``_``; times in seconds."""
@@ -58,6 +58,9 @@ class HeldRule(NamedTuple):
     by: str = "netlab"
     """What translates its table: netlab, or libnftables where netlab does not cover it."""
 
+
+Noted = Mapping[str, Any]
+"""What a machine is like, as ``netlab.kernel.host`` notes and reads it: plain data, for JSON."""
 
 Table = tuple[int, int]
 """Of routes: the version of IP, and the table's number."""

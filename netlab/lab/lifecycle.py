@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +18,7 @@ from netlab.errors import (
     UsageError,
     unwritable,
 )
+from netlab.kernel import files
 from netlab.lab import journal as journals
 from netlab.lab import state as states
 from netlab.lab.apply import Progress, apply, clear, clearing
@@ -29,9 +31,11 @@ from netlab.resources.process import Supervisor
 
 if TYPE_CHECKING:
     from netlab.kernel.port import Kernel, Machine
-    from netlab.kernel.values import Held
+    from netlab.kernel.values import Held, Noted
 
 ANOTHER_BOOT = states.ANOTHER_BOOT
+BEFORE = "before"
+"""The file beside the journal that tells what the machine was like; see ``clean``."""
 LOOKED_FOR = frozenset({Stage.DEVICE, Stage.LINK, Stage.ADDRESS, Stage.ROUTE})
 NOTHING_MADE = "its start was cut short before anything was made"
 
@@ -189,6 +193,7 @@ def up(ground: Ground, wanted: Wanted) -> Done:
             _revive(kernel, found.inventory)
         if is_same and found is not None and found.header.digest == wanted.digest:
             return Done(wanted.lab, way, time.perf_counter() - start, (), _summary(found), found)
+        noted = ground.machine.note() if way.is_new else None
         try:
             apply(
                 kernel, writer, way.current, way.plan, stop=ground.stop, progress=ground.progress
@@ -199,6 +204,8 @@ def up(ground: Ground, wanted: Wanted) -> Done:
             raise
         summary = _summed_up(wanted, found if not way.is_new else None)
         _confirm(kernel, writer, wanted, summary, way.is_new)
+        if noted is not None:
+            _keep(f"{ground.state}/{wanted.lab}", noted)
         header = Header(wanted.lab, ground.machine.boot, wanted.file, wanted.digest)
         inodes = {**(found.inodes if found else {}), **writer.inodes}
         known = Journal(header, wanted.inventory, inodes, (), summary)
@@ -218,6 +225,12 @@ def _confirm(
             if not hasattr(problem, "__notes__"):
                 writer.remove()
         raise
+
+
+def _keep(directory: str, noted: Noted) -> None:
+    """What the machine was like before, for whoever asks on the way down. No lab fails for it."""
+    with suppress(OSError, StateRefused):
+        files.write(f"{directory}/{BEFORE}", json.dumps(noted))
 
 
 def _revive(kernel: Kernel, inventory: Inventory) -> None:

@@ -135,6 +135,11 @@ def attach_netfilter(program: int, family: int, hook: int, priority: int) -> int
 
 
 def _bpf(command: int, attributes: bytes, what: str) -> int:
+    return asked(command, attributes, what)[0]
+
+
+def asked(command: int, attributes: bytes, what: str) -> tuple[int, bytes]:
+    """What bpf(2) returns, and the attributes as it leaves them. Raises BpfRefused."""
     number = _NUMBERS.get(os.uname().machine)
     if number is None:
         raise BpfRefused(38, f"bpf(2) on {os.uname().machine}")  # ENOSYS
@@ -142,4 +147,4 @@ def _bpf(command: int, attributes: bytes, what: str) -> int:
     result = int(_libc.syscall(number, command, buffer, _ATTRIBUTES))
     if result < 0:
         raise BpfRefused(ctypes.get_errno(), what)
-    return result
+    return result, buffer.raw
