@@ -36,7 +36,7 @@ KNOWN_TUNNEL = "cli ip neigh replace 10.9.0.2 lladdr MAC:gw:vx dev vx"
 TAP = "interfaces: {tap0: {kind: tap, addresses: [10.8.0.1/24]}}"
 TUN = "interfaces: {tun0: {kind: tun, addresses: [10.8.0.1/24]}}"
 KNOWN_SRV = "cli ip neigh replace 10.0.0.2 lladdr MAC:srv:eth0 dev eth0"
-NEIGHBOUR_OF_GW = "gw ping -c 1 -W 1 10.2.0.2"
+NEIGHBOUR_OF_GW = "gw ip neigh replace 10.2.0.2 lladdr MAC:srv:eth0 dev b"
 ECHO_6 = "icmpv6 type echo-request"
 
 
