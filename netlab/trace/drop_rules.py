@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple, TypeVar
 
@@ -97,7 +97,7 @@ class DropRules:
     def of(self, node: str, network: bytes) -> Blame:
         """Of a packet, from its IP header on."""
         headers = parse(network)
-        said = self._said.pop((node, key_of(headers)), None) if headers else None
+        said = self._said.get((node, key_of(headers))) if headers else None
         if said is None:
             return self._only_one(node)
         chain = f"{said.family} {said.table} {said.chain}"
@@ -110,9 +110,10 @@ class DropRules:
         return Blame(chain, rule.text, rule.place) if rule else Blame(chain)
 
     def _only_one(self, node: str) -> Blame:
+        held = {chain.key: chain for chain in self._held(node)}
         able = [
-            chain for chain in self._held(node)
-            if chain.policy == "drop" or any(_denies(rule.text) for rule in chain.rules)
+            chain for chain in held.values() if chain.hook and (chain.policy == "drop"
+            or any(_denies(held[key]) for key in _reached(chain, held)))
         ]  # fmt: skip
         return Blame(" ".join(able[0].key)) if len(able) == 1 else Blame()
 
@@ -138,8 +139,24 @@ def _has(chain: ChainFact, said: Sighting) -> bool:
     return said.point == "policy" or any(rule.handle == said.handle for rule in chain.rules)
 
 
-def _denies(text: str) -> bool:
-    return any(word in text.split() for word in DENIES)
+def _denies(chain: ChainFact) -> bool:
+    return any(word in DENIES for rule in chain.rules for word in rule.text.split())
+
+
+def _reached(
+    chain: ChainFact, held: Mapping[tuple[str, str, str], ChainFact]
+) -> Iterable[tuple[str, str, str]]:
+    """Itself, and the chains that its rules lead to."""
+    found = {chain.key: None}
+    waiting = [chain]
+    while waiting:
+        here = waiting.pop()
+        for word in (word for rule in here.rules for word in rule.text.split()):
+            key = (*here.key[:2], word.strip(",;"))
+            if key in held and key not in found:
+                found[key] = None
+                waiting.append(held[key])
+    return found
 
 
 def _keep(kept: OrderedDict[K, V], key: K, value: V) -> None:

@@ -168,7 +168,7 @@ class Drops:
         node, data = self._nodes.get(_number(fields, "namespace"), ""), _bytes(fields)
         blame = Blame()
         if self._rules is not None and name == BY_NETFILTER and node:
-            blame = self._rules.of(node, data)
+            blame = self._rules.of(node, data[: _whole(data)])
         return Drop(
             round((head.time + self._offset) / 1e9, 6),
             node,
