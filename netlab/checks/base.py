@@ -52,6 +52,8 @@ class Seen(NamedTuple):
     """What came back, for people."""
     doubt: str = ""
     """Why the network cannot be judged by it; "" where it can."""
+    evidence: tuple[str, ...] = ()
+    """What else is worth knowing where it is not what is expected."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ tried after all that stands beside it, and needs a control: see ``netlab.checks.
 
 from __future__ import annotations
 
-import select
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -91,6 +90,7 @@ class _Bench:
         self._sorts, self._site, self._told = sorts, site, told
         self._held: list[Held] = []
         self._telling = threading.Lock()
+        self._given_up = threading.Event()
         self._looking = threading.Lock()
         """One at a time follows packets: it looks at what others would change."""
 
@@ -99,12 +99,19 @@ class _Bench:
             self._one(group[0])
             return
         with ThreadPoolExecutor(min(len(group), AT_ONCE)) as several:
-            for ended in [several.submit(self._one, task) for task in group]:
-                ended.result()
+            try:
+                for ended in [several.submit(self._one, task) for task in group]:
+                    ended.result()
+            except BaseException:  # an interruption, or a bug: the others are not waited for
+                self._given_up.set()
+                several.shutdown(wait=False, cancel_futures=True)
+                raise
 
     def _one(self, task: Task) -> None:
         sort = self._sorts[task.test.word]
         verdict = self._judged(task, sort)
+        if self._given_up.is_set():
+            return
         with self._telling:
             sent = sort.words(task.test) if sort.opens(task.test) else None
             if verdict.verdict == "pass" and sent is not None:
@@ -121,7 +128,7 @@ class _Bench:
             return replace(bare, saw="it was not tried", why="; ".join(site.gaps))
         began = time.monotonic()
         try:
-            seen, tries = _tried(test, sort, site)
+            seen, tries = _tried(test, sort, site, self._given_up)
             verdict = self._weighed(replace(bare, saw=seen.words, tries=tries), test, sort, seen)
         except (UsageError, LabNotFound, MachineLacks) as obstacle:
             why, advice = str(obstacle), obstacle.hint
@@ -135,7 +142,8 @@ class _Bench:
             doubt = seen.doubt or _absent(sort.words(test), self._site)
             if doubt:
                 return replace(bare, why=doubt)
-            return self._explained(replace(bare, verdict="fail"), sort.words(test))
+            failed = replace(bare, verdict="fail", evidence=seen.evidence)
+            return failed if self._given_up.is_set() else self._explained(failed, sort.words(test))
         words = sort.words(test)
         if words is None or not sort.denies(test):
             return replace(bare, verdict="pass")
@@ -144,9 +152,9 @@ class _Bench:
     def _explained(self, verdict: Verdict, words: Words | None) -> Verdict:
         with self._looking:
             found = evidence(words, self._site)
-        return replace(
-            verdict, why=found.why, advice=found.advice, line=found.line, evidence=found.told
-        )
+        told = (*verdict.evidence, *found.told)
+        why = verdict.why or found.why
+        return replace(verdict, why=why, advice=found.advice, line=found.line, evidence=told)
 
     def _ended(self, bare: Verdict, words: Words) -> Verdict:
         """Of what is to be lost: a trace has to see how."""
@@ -182,7 +190,9 @@ LIMITED = "the kernel says so only now and then (net.ipv4.icmp_ratelimit), so th
 ARRIVED = "a trace saw a socket take it, so that the silence is a program's"
 
 
-def _tried(test: Test, sort: Sort, site: Site) -> tuple[Seen, int]:
+def _tried(
+    test: Test, sort: Sort, site: Site, given_up: threading.Event
+) -> tuple[Seen, int]:
     """The last try, and how many there were; at least one."""
     until, pause, tries = time.monotonic() + test.within, SOONEST, 0
     while True:
@@ -193,12 +203,12 @@ def _tried(test: Test, sort: Sort, site: Site) -> tuple[Seen, int]:
             seen = sort.attempt(test, site, patience)
         except UsageError as missing:  # an address, which may still be leased or announced
             obstacle = missing
-        left = until - time.monotonic()
+        left = 0.0 if given_up.is_set() else until - time.monotonic()
         if seen and (seen.met or left <= 0):
             return seen, tries
         if obstacle and (left <= 0 or not site.look()):
             raise obstacle
-        select.select([], [], [], min(pause, left))  # no event tells of all that might change
+        given_up.wait(min(pause, left))  # no event tells of all that might change
         pause = min(2 * pause, LATEST)
 
 

@@ -27,10 +27,12 @@ def attempt(test: RunTest, site: Site, within: float) -> Seen:
     except subprocess.TimeoutExpired:
         return Seen(False, f"it did not end within {PATIENCE:g} s")
     out = ended.stdout.decode(errors="replace")
-    said = f"exit code {ended.returncode}, {_told(out or ended.stderr.decode(errors='replace'))}"
+    errors = ended.stderr.decode(errors="replace")
+    said = f"exit code {ended.returncode}, {_told(out or errors)}"
     wanted = test.expect
     if ended.returncode != wanted.exit:
-        return Seen(False, said)
+        complaint = f", and said {_told(errors)}" if out and errors.strip() else ""
+        return Seen(False, said + complaint)
     if wanted.output not in out:
         return Seen(False, f"{said}, without {wanted.output!r}")
     if not re.search(wanted.matches, out, re.M):

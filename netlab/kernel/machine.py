@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -159,6 +160,14 @@ class LinuxMachine:
         from netlab.kernel.supervisor.record import all_of
 
         return {(r.node, r.name): _running(r) for r in all_of(f"{self._state}/{lab}")}
+
+    def last_words(self, lab: str, node: str, process: str) -> Sequence[str]:
+        from netlab.kernel.supervisor import logs, record
+
+        lines: deque[str] = deque(maxlen=5)
+        log = record.path(f"{self._state}/{lab}", node, process, "log")
+        logs.tell({log: lines.append}, 0.0, follow=False)
+        return tuple(lines)
 
     def note(self) -> Noted:
         from netlab.kernel import host

@@ -215,6 +215,9 @@ class Machine(Protocol):
     def processes(self, lab: str) -> Mapping[tuple[str, str], Running]:
         """By node and name; what has never been started is not among them."""
 
+    def last_words(self, lab: str, node: str, process: str) -> Sequence[str]:
+        """The last five lines that it has said; none where there is no log."""
+
     def note(self) -> Noted:
         """What a lab could leave on the machine, as it is now; takes about a millisecond."""
 

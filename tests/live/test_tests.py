@@ -377,6 +377,21 @@ def test_an_order_of_chance_is_told_and_comes_again(write: Write, lab: str) -> N
     )
 
 
+def test_what_a_process_said_and_what_was_meant_are_told(write: Write) -> None:
+    found = verdicts(
+        write,
+        "{process: httpd, on: b, expect: exited, within: 0}",
+        "{http: 'http://b/gone', from: a, expect: {status: 404}}",
+        "{process: httpd, on: b, expect: exited, within: 0}",
+        "{counter: telnets, on: gw, within: 0}",
+        "{run: 'echo x; echo broken >&2; exit 4', on: a, within: 0}",
+        code=1,
+    )
+    assert any("GET /gone" in line for line in found[2]["evidence"])
+    assert found[3]["evidence"] == ['did you mean "telnet"?']
+    assert found[4]["saw"] == "exit code 4, 'x', and said 'broken'"
+
+
 def test_what_is_lost_has_to_be_seen_to_end(write: Write) -> None:
     found = asked(
         write,
