@@ -36,6 +36,7 @@ class Connections:
     ) -> None:
         limits.raise_limit()
         self.most = max(16, limits.room() - OTHERS)
+        self.repeats = kind == socket.SOCK_STREAM
         self._where, self._pairs = where, pairs
         self._kind, self._port = kind, port
         self._poll = select.epoll()

@@ -41,6 +41,7 @@ class Echoes:
     """A prober, see ``netlab.matrix.survey``."""
 
     most = 1 << 20
+    repeats = False
 
     def __init__(self, where: Where, pairs: Sequence[Pair]) -> None:
         self._where, self._pairs = where, pairs

@@ -12,8 +12,8 @@ SPARE = 64
 """Entries left to whoever else wants some."""
 LEAST = 16
 """Pairs that it is worth while to ask at once."""
-MOST = 2048
-"""Pairs that are asked at once however much room there is: their answers have to fit as well."""
+MOST = 1 << 14
+"""Pairs that are asked at once however much room there is."""
 
 
 class Room:

@@ -21,7 +21,7 @@ from netlab.matrix.ways import gateway
 
 QUIET = 0.02
 """Seconds without an answer after which the next are asked."""
-WINDOW, PAUSE = 16, 0.004
+WINDOW, PAUSE = 16, 0.002
 """So many are asked at a stretch, and so many seconds without an answer end the wait for them."""
 FIRST, AGAIN = 1, 2
 """What a pair adds to the table of neighbours: where all are asked, two directions share theirs."""
@@ -41,6 +41,8 @@ class Prober(Protocol):
 
     most: int
     """Pairs that may be waited for at once."""
+    repeats: bool
+    """Whether the kernel asks again by itself, for as long as it is waited."""
 
     def open(self, places: Sequence[int]) -> None:
         """These are asked next."""
@@ -80,26 +82,39 @@ class Survey:
 
     def run(self) -> dict[int, Answer]:
         """Raises OSError, KernelRefused."""
-        for chunk in self._chunks(FIRST):
-            self._ask(chunk)
-            while self._open(chunk) and self._collect(QUIET):
-                pass
-            self._prober.rest(self._open(chunk))
-            self._told(len(self.found))
+        self._sweep(self._open(range(len(self._pairs))))
+        self._prober.rest(self._open(range(len(self._pairs))))
         if self._open(range(len(self._pairs))):
             self._room.doubt()
         for _ in range(TRIES):
             before = self._room.refused()
             silent: dict[int, Answer] = {}
-            for chunk in self._chunks(AGAIN):
+            for chunk in self._apart():
                 silent |= self._insist(chunk)
                 self._told(len(self.found) + len(silent))
             if not silent or self._room.refused() == before:
                 return self.found | silent
         return self.found | dict.fromkeys(silent, FULL)
 
-    def _chunks(self, entries: int) -> Iterator[list[int]]:
+    def _apart(self) -> Iterator[list[int]]:
+        """Those that are left: all, or no more at once than can be waited for."""
         left = self._open(range(len(self._pairs)))
+        if self._prober.repeats or len(left) > self._prober.most:
+            return self._chunks(left, AGAIN)
+        return iter([left])
+
+    def _sweep(self, places: Sequence[int]) -> None:
+        """Each is asked once, where room is scarce some after the other."""
+        for chunk in self._chunks(places, FIRST):
+            self._ask(chunk)
+            while self._open(chunk) and self._collect(QUIET):
+                pass
+            if len(places) > self._prober.most:
+                self._prober.rest(self._open(chunk))
+            self._told(len(self.found))
+
+    def _chunks(self, places: Sequence[int], entries: int) -> Iterator[list[int]]:
+        left = self._open(places)
         while left:
             size = min(self._prober.most, self._room_for(entries))
             yield left[:size]
@@ -167,11 +182,15 @@ class Survey:
         return {p: NO_NEIGHBOUR if self._is_alone(p, sought) else SILENT for p in silent}
 
     def _press(self, places: Sequence[int], until: float) -> None:
-        while (left := self._open(places)) and (now := time.monotonic()) < until:
-            self._ask(left)
-            again = min(now + INTERVAL, until)
+        """Until that time, and so long after the first round that the last of it can answer."""
+        self._sweep(places)
+        until = max(until, time.monotonic() + INTERVAL)
+        while (left := self._open(places)) and time.monotonic() < until:
+            again = min(time.monotonic() + INTERVAL, until)
             while self._open(left) and (wait := again - time.monotonic()) > 0:
                 self._collect(wait)
+            if not self._prober.repeats and again < until:
+                self._sweep(self._open(left))
 
     def _sought(self) -> Sought:
         """By node the addresses of neighbours that it looks for in vain."""

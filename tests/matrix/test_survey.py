@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
+import pytest
+
 from netlab.matrix.answer import Answer, of_errno, of_error
 from netlab.matrix.pairs import Pair
 from netlab.matrix.survey import Survey
@@ -40,14 +42,17 @@ class Prober:
     """Answers a pair when it has been asked so many times; 0 for never."""
 
     most = 1000
+    repeats = False
 
     def __init__(self, when: Callable[[int], int]) -> None:
         self._when = when
         self.asked = dict.fromkeys(range(len(PAIRS)), 0)
         self._ready: list[int] = []
+        self._waited: set[int] = set()
 
     def open(self, places: Sequence[int]) -> None:
-        assert len(places) <= self.most
+        self._waited |= set(places)
+        assert len(self._waited) <= self.most
 
     def ask(self, place: int) -> Answer | None:
         self.asked[place] += 1
@@ -57,9 +62,11 @@ class Prober:
 
     def answers(self, within: float) -> Iterable[tuple[int, Answer]]:
         ready, self._ready = self._ready, []
+        self._waited -= set(ready)
         return [(place, ANSWERED) for place in ready]
 
-    def rest(self, places: Sequence[int]) -> None: ...
+    def rest(self, places: Sequence[int]) -> None:
+        self._waited -= set(places)
 
     def close(self) -> None: ...
 
@@ -83,10 +90,20 @@ def test_silence_is_asked_again_before_it_means_anything() -> None:
     assert prober.asked[8] == 2
 
 
-def test_where_room_is_scarce_all_are_asked_in_turns() -> None:
-    prober = Prober(lambda place: 2 if place % 3 else 1)
-    prober.most = 4
-    assert len(survey(prober, Room(pairs=5))) == 50
+@pytest.mark.parametrize("repeats", [False, True])
+def test_where_room_is_scarce_all_are_asked_in_turns(repeats: bool) -> None:
+    prober = Prober(lambda place: 2 if place % 3 else 0 if place == 9 else 1)
+    prober.most, prober.repeats = 4, repeats
+    found = survey(prober, Room(pairs=5))
+    assert found.pop(9).word == "denied"
+    assert found == dict.fromkeys(set(range(50)) - {9}, ANSWERED)
+
+
+def test_what_the_kernel_sends_again_is_begun_twice_at_most() -> None:
+    prober = Prober(lambda place: 0)
+    prober.repeats = True
+    assert {answer.word for answer in survey(prober).values()} == {"denied"}
+    assert set(prober.asked.values()) == {2}
 
 
 def test_what_has_no_address_is_not_asked() -> None:
