@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import select
+import selectors
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from netlab.cli.trace import lab_of
+from netlab.cli.listening import Presence
+from netlab.cli.trace import lab_of, say
 from netlab.cli.which import renderer
 from netlab.errors import LabNotFound, UsageError
 from netlab.kernel.identity import inode
@@ -22,7 +23,7 @@ from netlab.trace.drop_rules import DropRules
 from netlab.trace.drops import Drops, Sums
 
 if TYPE_CHECKING:
-    from netlab.lab.interrupt import Interrupt
+    from netlab.kernel.visits import Visits
     from netlab.render.base import Renderer
     from netlab.trace.terrain import Terrain
 
@@ -52,19 +53,30 @@ def run(
     names = {} if numeric else _names(terrain)
     put = renderer(json)
     there = replace(terrain, spots={name: terrain.spots[name] for name in chosen})
+    presence = Presence(chosen.values())
     with (
         watched() as interrupt,
         visiting(identities) as visits,
-        closing(DropRules(there, visits)) as rules,
+        closing(_rules(there, visits)) as rules,
         closing(Drops(by_inode, names, Types(cache_directory()), rules)) as drops,
     ):
         before = rules.gaps()
         put.drops_begun(terrain.lab, len(chosen), seconds, [*gaps, *before])
         width = max(len(f"{n}:{d.name}") for n in chosen for d in terrain.spots[n].devices)
-        sums = _tell(drops, rules, put, interrupt, count, seconds, width)
+        ended = lambda: interrupt() or presence()  # noqa: E731
+        sums = _tell(drops, rules, put, ended, count, seconds, width)
+        if presence.is_gone:
+            say(f"{terrain.lab} went down")
         missed = [gap for gap in rules.gaps() if gap not in before]
         put.drops_ended(sums, drops.lost(), missed)
     return 130 if interrupt() and (count or seconds) else 0
+
+
+def _rules(terrain: Terrain, visits: Visits) -> DropRules:
+    try:
+        return DropRules(terrain, visits)
+    except FileNotFoundError:  # a namespace
+        raise LabNotFound(f"{terrain.lab} went down just now") from None
 
 
 def _seconds(duration: str) -> float:
@@ -80,22 +92,25 @@ def _tell(
     drops: Drops,
     rules: DropRules,
     put: Renderer,
-    interrupt: Interrupt,
+    ended: Callable[[], bool],
     count: int,
     seconds: float,
     width: int,
 ) -> Sums:
     sums = Sums()
     until = time.monotonic() + seconds if seconds else None
-    while not interrupt() and not (count and sums.packets == count):
-        left = WAIT if until is None else min(WAIT, until - time.monotonic())
-        if left <= 0:
-            break
-        select.select([drops.fd, *rules.files()], [], [], left)
-        found = list(drops.read())[: count - sums.packets if count else None]
-        put.drops(found, width)
-        for drop in found:
-            sums.add(drop)
+    with selectors.DefaultSelector() as selector:
+        for fd in (drops.fd, *rules.files()):
+            selector.register(fd, selectors.EVENT_READ)
+        while not ended() and not (count and sums.packets == count):
+            left = WAIT if until is None else min(WAIT, until - time.monotonic())
+            if left <= 0:
+                break
+            selector.select(left)
+            found = list(drops.read())[: count - sums.packets if count else None]
+            put.drops(found, width)
+            for drop in found:
+                sums.add(drop)
     return sums
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from ipaddress import IPv6Address
 
@@ -13,6 +14,7 @@ from netlab.cli.selection import STDOUT
 from netlab.cli.trace import lab_of
 from netlab.cli.which import state_directory
 from netlab.errors import LabNotFound
+from netlab.kernel.enter import NETNS
 from netlab.kernel.supervisor.logs import Watch
 from netlab.lab.interrupt import Interrupt
 from netlab.lab.state import JOURNAL
@@ -112,6 +114,26 @@ class Outside:
 
     def patience(self) -> float:
         return self._lab.due()
+
+
+class Presence:
+    """Whether a lab is there still: somebody may take it down while one looks on.
+
+    Its namespaces' numbers are given to others then, at once.
+    """
+
+    def __init__(self, namespaces: Iterable[str]) -> None:
+        self._names = [f"{NETNS}/{name}" for name in namespaces]
+        self._looked = time.monotonic()
+        self.is_gone = False
+
+    def __call__(self) -> bool:
+        """Whether it is gone; looks now and then."""
+        now = time.monotonic()
+        if not self.is_gone and now - self._looked >= AGAIN:
+            self._looked = now
+            self.is_gone = not any(os.path.lexists(name) for name in self._names)
+        return self.is_gone
 
 
 @contextmanager

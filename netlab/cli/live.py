@@ -8,18 +8,19 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from netlab.cli.listening import woken
+from netlab.cli.listening import Presence, woken
 from netlab.cli.places import LinesOf, lines_in, located
 from netlab.cli.selection import filter_of
-from netlab.cli.trace import chosen, lab_of
+from netlab.cli.trace import chosen, lab_of, say
 from netlab.cli.which import renderer
-from netlab.errors import MachineLacks, UsageError
+from netlab.errors import LabNotFound, MachineLacks, UsageError
 from netlab.kernel.visits import visiting
 from netlab.lab.interrupt import watched
 from netlab.trace.choice import Choice, NotOfIp, check
 from netlab.trace.live import BACKENDS, Live, Told
 
 if TYPE_CHECKING:
+    from netlab.kernel.visits import Visits
     from netlab.render.journey import Detail
     from netlab.trace.backends.base import Backend
     from netlab.trace.terrain import Terrain
@@ -48,15 +49,13 @@ def follow(lab_or_file: str, options: Options) -> int:
     choice = _choice(terrain, options.text)
     put = renderer(options.json)
     lines = cache(lines_in)
-    shown = 0
+    shown, presence = 0, Presence(identities)
     with watched() as interrupt, woken() as signals, visiting(identities) as visits:
-        with closing(
-            Live(terrain, visits, backends, choice, in_depth=options.detail == "teach")
-        ) as live:
+        with closing(_opened(terrain, visits, backends, choice, options)) as live:
             _check(live)
             lacks = [*gaps, *live.lacks]
             put.live_begun(terrain.lab, options.text, options.first, options.dropped, lacks)
-            for told in live.packets(interrupt, [signals.fileno()]):
+            for told in live.packets(lambda: interrupt() or presence(), [signals.fileno()]):
                 found = _located(told, terrain, lines)
                 live.count(found)
                 if options.dropped and not found.is_dropped:
@@ -67,8 +66,23 @@ def follow(lab_or_file: str, options: Options) -> int:
                 shown += 1
                 if shown == options.first:
                     break
+        if presence.is_gone:
+            say(f"{terrain.lab} went down")
         put.live_ended(live.sums)
     return 130 if interrupt() and options.first and shown < options.first else 0
+
+
+def _opened(
+    terrain: Terrain,
+    visits: Visits,
+    backends: Mapping[str, Backend],
+    choice: Choice,
+    options: Options,
+) -> Live:
+    try:
+        return Live(terrain, visits, backends, choice, in_depth=options.detail == "teach")
+    except FileNotFoundError:  # a namespace
+        raise LabNotFound(f"{terrain.lab} went down just now") from None
 
 
 def _able(names: str) -> Mapping[str, Backend]:

@@ -59,7 +59,7 @@ def trace(lab_or_file: str, words: Words, options: Options) -> int:
     request = Request(probe, options.respond, options.patience, in_depth=teaches)
     with visiting(identities) as visits:
         foretold = _foretold(terrain, probe, visits)
-        record = observe(terrain, request, visits, backends, _say)
+        record = observe(terrain, request, visits, backends, say)
     record = replace(record, gaps=(*gaps, *record.gaps))
     found = located(conclude(record), terrain.digest)
     if foretold is not None:
@@ -149,5 +149,5 @@ def lab_of(lab_or_file: str) -> tuple[Terrain, Mapping[str, int], tuple[str, ...
     return terrain, identities, tuple(gaps)
 
 
-def _say(words: str) -> None:
+def say(words: str) -> None:
     print(words, file=sys.stderr)  # noqa: T201

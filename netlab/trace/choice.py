@@ -55,7 +55,7 @@ class Choice:
     text: str = ""
     expression: Expression | None = None
     most: int = 2000
-    """Packets a second, of each protocol at each hook, of which rules are told: it takes its time."""
+    """Packets a second, of each protocol at each hook, of which rules are told."""
 
     @cached_property
     def test(self) -> Test:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple, TypeVar
 
+from netlab.errors import KernelRefused
 from netlab.kernel.visits import Visits
 from netlab.trace.backends import nft_trace
 from netlab.trace.backends.base import CannotWatch, Scene, Watch
@@ -124,7 +126,8 @@ class DropRules:
         if when and is_known and time.monotonic() - when < FRESH:
             return chains
         spot = self._terrain.spots[node]
-        chains = self._visits.at(spot.ns, partial(chains_of, spot.rules))
+        with suppress(FileNotFoundError, KernelRefused):  # the node went down
+            chains = self._visits.at(spot.ns, partial(chains_of, spot.rules))
         self._chains[node] = time.monotonic(), chains
         return chains
 

@@ -158,7 +158,8 @@ class Drops:
             self._rules.read()  # a rule says so before the packet is let go
         for _, head, fields in found:
             drop = self._drop(head, fields)
-            if drop.reason not in reasons.USUAL:
+            is_lost = drop.reason not in reasons.USUAL
+            if is_lost and not drop.function.startswith(reasons.QUESTIONS):
                 yield drop
 
     def _drop(self, head: Head, fields: Mapping[str, int | bytes]) -> Drop:

@@ -11,10 +11,11 @@ import selectors
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from typing import Literal, cast
 
+from netlab.errors import KernelRefused
 from netlab.kernel.limits import raise_limit
 from netlab.kernel.visits import Visits
 from netlab.trace import taught
@@ -42,7 +43,7 @@ from netlab.trace.terrain import Terrain
 BACKENDS = ("bpf", "nft-trace", "taps")
 """Those that can follow what nobody sent for them."""
 RULES = "nft-trace"
-TICK = 0.05
+TICK, IDLE = 0.05, 0.5
 """Seconds."""
 FRESH = 1.0
 """Seconds for which what a node holds is taken to be the same."""
@@ -156,7 +157,7 @@ class Live:
             for fd in (*wakes, *(fd for watch in self._watches for fd in watch.files())):
                 selector.register(fd, selectors.EVENT_READ)
             while not stop():
-                selector.select(TICK if self._gathering.waits else None)
+                selector.select(TICK if self._gathering.waits else IDLE)
                 now = self._take()
                 yield from self._told(self._gathering.done(now))
         self._take()
@@ -277,7 +278,10 @@ class Live:
         )  # fmt: skip
         known = self._known.of(flow)
         if known is None:
-            known = {**self._known.least, **facts_for(replace(record, facts={}), self._visits)}
+            asked: Mapping[str, Facts] = {}
+            with suppress(FileNotFoundError, KernelRefused):  # the lab, or a node, went down
+                asked = facts_for(replace(record, facts={}), self._visits)
+            known = {**self._known.least, **asked}
             self._known.keep(flow, known)
         return known
 

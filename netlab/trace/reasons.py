@@ -23,6 +23,9 @@ USUAL = frozenset({"SKB_NOT_DROPPED_YET", "SKB_CONSUMED", "TCP_OLD_DATA", "QUEUE
 TAKEN = USUAL | {"TCP_RESET", "TCP_FLAGS", "TCP_OLD_ACK"}
 """What is freed by the socket that it came to."""
 
+QUESTIONS = ("inet_rtm_getroute", "inet6_rtm_getroute")
+"""Functions in which an empty packet ends that the kernel only asks itself about a route with."""
+
 REASONS: dict[str, Reason] = {
     "NOT_SPECIFIED": Reason("the kernel does not say why", "the function tells more"),
     # sockets

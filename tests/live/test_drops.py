@@ -172,6 +172,14 @@ def test_nothing_is_left_of_who_asked_for_rules(write: Write, lab: str) -> None:
         eventually(lambda: tool(*tables) == before)
 
 
+def test_it_ends_with_the_lab_whose_numbers_others_get(write: Write, lab: str) -> None:
+    done("up", write(TEXT))
+    with watching(lab, "-f") as process:
+        done("down", lab)
+        _, err = process.communicate(timeout=20)
+    assert (process.returncode, err.splitlines()[0]) == (0, f"{lab} went down")
+
+
 def test_other_nodes_are_not_told_of(write: Write, lab: str) -> None:
     done("up", write(TEXT))
     with watching(lab, "b", "--json", "-f") as process:

@@ -302,6 +302,14 @@ def test_nothing_is_left(number: int, office: str) -> None:
     assert not any(Path("/sys/kernel/tracing/instances").glob("netlab_*"))
 
 
+def test_it_ends_with_the_lab(office: str) -> None:
+    with following(office, "tcp") as live:
+        inside(office, "a", *PYTHON, CONNECTS, "b", "80")
+        done("down", office)
+        assert live.ended() == 0
+    assert any(line == f"{office} went down" for line in live.said)
+
+
 def left(lab: str) -> list[str]:
     """Tables of the lab's nodes."""
     found = [tool("ip", "netns", "exec", f"{lab}.{node}", "nft", "list", "tables")
