@@ -59,7 +59,9 @@ def _reason(cell: Cell, world: World) -> str:
 
 
 def _told(found: Trace, saw: str) -> str:
-    if found.cause is None:
+    reply = found.leg("reply")  # where that is lost, a refusal is silence too
+    cause = (reply and reply.cause) or found.cause
+    if cause is None:
         return f"{saw}, {UNEXPECTED[found.disposition]}" if found.disposition in UNEXPECTED else saw
-    place = f" ({found.cause.place})" if found.cause.place else ""
-    return f"foretold: {found.cause.sentence}{place}"
+    place = f" ({cause.place})" if cause.place else ""
+    return f"foretold: {cause.sentence}{place}"
