@@ -118,7 +118,9 @@ def _now(step: m.Step, seen: Sequence[Sighting], zero: int) -> Sighting | None:
     time = getattr(step, "time", None)
     if time is not None:
         fitting = [s for s in fitting if round((s.time - zero) / 1000, 1) == time]
-    return fitting[0] if fitting else None
+    if not fitting:
+        return None
+    return fitting[-1 if step.kind == "tunnelled" else 0]  # the node may have sent what it wraps
 
 
 def _at_socket(step: Any, seen: Sighting) -> bool:
@@ -141,6 +143,7 @@ _FITS: Mapping[str, Callable[[Any, Sighting], bool]] = {
     "route": lambda step, s: s.point == "route",
     "neighbour": lambda step, s: s.point.startswith("neighbour"),
     "switched": lambda step, s: s.point == "tx" and s.device in step.ports,
+    "tunnelled": lambda step, s: step.wrapped and (s.hook, s.stage) == ("output", "first"),
     "dropped": lambda step, s: s.point == "freed",
 }
 

@@ -15,7 +15,7 @@ from netlab.trace.sighting import Sighting
 
 IN_SOFTIRQ = frozenset({"rx", "gro", "gro-frags"})
 """Tracepoints that are met in a softirq, or with softirqs kept away."""
-HEADERS = {14: "the Ethernet header", 18: "the Ethernet header with a VLAN's tag"}
+HEADERS = {14: "the Ethernet header was", 18: "the Ethernet header with a VLAN's tag was"}
 
 
 @dataclass(frozen=True)
@@ -104,10 +104,10 @@ def _moved(here: Measured, why: str) -> str:
     if before.memory != now.memory:
         return _copied(before, now, why, here)
     by = now.headroom - before.headroom
-    name = HEADERS.get(abs(by), f"{abs(by)} bytes of headers")
+    name = HEADERS.get(abs(by), f"{abs(by)} bytes of headers were")
     if by < 0:
-        return f"Its data pointer went {-by} back: {name} was put in front (skb_push)."
-    return f"Its data pointer went {by} on: {name} was taken off (skb_pull)." if by else ""
+        return f"Its data pointer went {-by} back: {name} put in front (skb_push)."
+    return f"Its data pointer went {by} on: {name} taken off (skb_pull)." if by else ""
 
 
 def _copied(before: Anatomy, now: Anatomy, why: str, here: Measured) -> str:
@@ -320,6 +320,12 @@ def _switched(step: m.Switched, here: Measured) -> Iterator[str]:
         yield f"The bytes stayed in memory {letters(a.memory)}: a bridge only reads them."
 
 
+def _tunnelled(step: m.Tunnelled, here: Measured) -> Iterator[str]:
+    if here.now is not None:
+        yield _moved(here, "who wraps it")
+        yield _now(here.now)
+
+
 def _dropped(step: m.Dropped, here: Measured) -> Iterator[str]:
     if here.now is not None:
         yield f"{_who(here.now)}."
@@ -331,6 +337,6 @@ def _dropped(step: m.Dropped, here: Measured) -> Iterator[str]:
 
 _WORDS: Mapping[str, Callable[[Any, Measured], Iterator[str]]] = {
     "socket": _socket, "rx": _rx, "tx": _tx, "hook": _hook, "nat": _nat, "route": _route,
-    "switched": _switched, "dropped": _dropped,
+    "switched": _switched, "tunnelled": _tunnelled, "dropped": _dropped,
 }  # fmt: skip
 """By kind of step; of the others nothing is measured that they do not tell themselves."""

@@ -37,7 +37,8 @@ def _socket(step: m.Socket, hop: m.Hop) -> Iterator[str]:
 
 
 def _rx(step: m.Rx, hop: m.Hop) -> Iterator[str]:
-    if step.to == "other" and hop.role == "switch":
+    is_port = hop.role == "switch" or any(isinstance(s, m.Switched) for s in hop.steps)
+    if step.to == "other" and is_port:
         yield f"{step.device} is a port of a bridge, which takes frames for any MAC, before IP sees"
         yield "them: it learns whose MAC is behind that port. (br_handle_frame)"
         return

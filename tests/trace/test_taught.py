@@ -168,6 +168,12 @@ def test_an_obstacle_and_a_kernel_that_does_not_tell_are_named() -> None:
             " bytes, tailroom 64. The whole way, one piece of memory in 2 namespaces: A in cli, sw;"
             " B in gw.",
         ),
+        (
+            m.Tunnelled("vx0", True),
+            Measured(seen("gw", "hook", replace(SOFTIRQ, headroom=30, held=95)), AT_TX),
+            "Its data pointer went 88 back: 88 bytes of headers were put in front (skb_push). Now:"
+            " memory A, headroom 30, 95 bytes, tailroom 64; 2 buffers share it (dataref).",
+        ),
         (m.Route("10.0.0.1"), Measured(AT_RX, AT_RX), "Looked up on CPU 1, softirq NET_RX."),
         (m.Note("…"), Measured(AT_RX), ""),
         (m.Rx("lan"), Measured(), ""),
