@@ -9,13 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from netlab import attempts
-from netlab.checks.base import Site
 from netlab.trace.model import Disposition, Probe, Trace
 from netlab.trace.request import Words, probe_of
-
-ECHO = 1.0
-"""Seconds for an echo that is a control."""
+from netlab.trace.terrain import Spot, Terrain
 
 
 class Held(NamedTuple):
@@ -28,19 +24,23 @@ class Held(NamedTuple):
 def control(
     words: Words,
     held: Sequence[Held],
-    site: Site,
+    terrain: Terrain,
+    answered: Callable[[str, str], bool],
     traced: Callable[[Words], Trace | None],
 ) -> str:
-    """What shows that packets pass between the two nodes; "" for nothing."""
-    probe = probe_of(words, site.terrain)
+    """What shows that packets pass between the two nodes; "" for nothing.
+
+    ``answered``: whether a node's echo request to an address is.
+    """
+    probe = probe_of(words, terrain)
     ends = probe.sender, probe.target
     for title, known in held:
-        if known.version == probe.version and {known.sender, known.target} == {*ends}:
+        if known.version == probe.version and _same_way(probe, known):
             return f"the test {title}"
-    if probe.protocol != "icmp" and _echoes(*ends, probe.destination, site):
+    if probe.protocol != "icmp" and probe.target and answered(ends[0], probe.destination):
         return f"an echo from {ends[0]} to {probe.destination} is answered"
-    for address in _addresses(ends[0], probe.version, site) if probe.target else ():
-        if _echoes(probe.target, probe.sender, address, site):
+    for address in _addresses(terrain.spots[ends[0]], probe.version) if probe.target else ():
+        if answered(probe.target, address):
             return f"an echo from {probe.target} to {address} is answered"
     found = traced(words)
     if found and found.disposition is Disposition.DENIED and found.place and found.cause:
@@ -49,10 +49,13 @@ def control(
     return ""
 
 
-def _addresses(node: str, version: int, site: Site) -> list[str]:
-    usual = [a for a in site.terrain.spots[node].addresses if not a.startswith(("127.", "fe80"))]
+def _same_way(one: Probe, other: Probe) -> bool:
+    """There or back; of addresses that no node holds, the very same."""
+    if one.target and other.target:
+        return {one.sender, one.target} == {other.sender, other.target}
+    return (one.sender, one.destination) == (other.sender, other.destination)
+
+
+def _addresses(spot: Spot, version: int) -> list[str]:
+    usual = [a for a in spot.addresses if not a.startswith(("127.", "fe80"))]
     return [a for a in usual if (":" in a) == (version == 6) and a != "::1"][:1]
-
-
-def _echoes(sender: str, target: str, address: str, site: Site) -> bool:
-    return bool(target) and attempts.ping(site, sender, address, ECHO)

@@ -16,6 +16,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import NamedTuple
 
+from netlab import attempts
 from netlab.checks.base import Seen, Site, Sort
 from netlab.checks.controls import Held, control
 from netlab.checks.evidence import evidence, traced
@@ -30,6 +31,8 @@ PATIENCE = 1.0
 """Seconds that one try may take; silence for so long is a denial."""
 SOONEST, LATEST = 0.02, 0.5
 """Seconds until the next try: ever later."""
+ECHO = 1.0
+"""Seconds for an echo that is a control."""
 AT_ONCE = 16
 """Tests side by side; they mostly wait."""
 
@@ -174,12 +177,17 @@ class _Bench:
             return replace(bare, verdict="fail", why=why)
         if found and found.disposition is Disposition.REFUSED:
             return replace(bare, verdict="fail", why=f"{found.probe.target} refuses it: {LIMITED}")
-        shown = control(words, self._held, self._site, self._traced)
+        shown = control(
+            words, self._held, self._site.terrain, self._answered, self._traced
+        )
         if shown:
             return replace(bare, verdict="pass", control=shown)
         blind = self._explained(bare, words)
         cause = f"; {blind.why}" if blind.why else ""
         return replace(blind, why=f"nothing shows that the way itself works{cause}")
+
+    def _answered(self, node: str, address: str) -> bool:
+        return attempts.ping(self._site, node, address, ECHO)
 
     def _traced(self, words: Words) -> Trace | None:
         with self._looking:
