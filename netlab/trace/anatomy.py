@@ -11,21 +11,6 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from netlab.trace.bpf.events import Field
-
-SHARED = "sk_buff.head + sk_buff.end: skb_shared_info."
-"""Behind the end of the memory, without a pointer to it (``skb_shinfo``)."""
-OF_BUFFER = (
-    Field("data", "sk_buff.data"),
-    Field("tail", "sk_buff.tail"),
-    Field("end", "sk_buff.end"),
-    Field("paged", "sk_buff.data_len"),
-    Field("flags", "sk_buff.__cloned_offset", 1),
-    Field("references", f"{SHARED}dataref"),
-    Field("segment", f"{SHARED}gso_size"),
-    Field("segments", f"{SHARED}gso_segs"),
-)
-OF_CPU = (Field("running", "program"),)
 SOFTIRQ = "softirq"
 """The field of that name; see ``bpf_softirq``, which knows where it is from."""
 
@@ -38,6 +23,7 @@ SOFTIRQS = (
 )  # fmt: skip
 """In the kernel's order (linux/interrupt.h)."""
 PROCESS = "process"
+
 
 @dataclass(frozen=True)
 class Anatomy:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, TypeAlias
 
-from netlab.trace import anatomy
 from netlab.trace.bpf.events import GATE, Event, Field
 
 Known: TypeAlias = Literal["network", "data", "hook", "context", "socket", "waiting", "reader"]
@@ -349,11 +348,27 @@ POINTS: dict[str, Point] = {
 """By what they are called in a sighting."""
 
 
+SHARED = "sk_buff.head + sk_buff.end: skb_shared_info."
+"""Behind the end of the memory, without a pointer to it (``skb_shinfo``)."""
+OF_BUFFER = (
+    Field("data", "sk_buff.data"),
+    Field("tail", "sk_buff.tail"),
+    Field("end", "sk_buff.end"),
+    Field("paged", "sk_buff.data_len"),
+    Field("flags", "sk_buff.__cloned_offset", 1),
+    Field("references", f"{SHARED}dataref"),
+    Field("segment", f"{SHARED}gso_size"),
+    Field("segments", f"{SHARED}gso_segs"),
+)
+OF_CPU = (Field("running", "program"),)
+"""What is only asked for where a trace is to teach; see ``anatomy``."""
+
+
 def in_depth(point: Point, *more: Field) -> Point:
     """The same, with what is taught: how the buffer lies in memory, who ran, and ``more``."""
     event = point.event
     if event.subject not in ("", "sk_buff *"):
         return point
-    of_buffer = anatomy.OF_BUFFER if event.subject else ()
-    fields = (*event.fields, *of_buffer, *anatomy.OF_CPU, *more)
+    of_buffer = OF_BUFFER if event.subject else ()
+    fields = (*event.fields, *of_buffer, *OF_CPU, *more)
     return point._replace(event=event._replace(fields=fields))

@@ -7,12 +7,12 @@ from typing import Any, cast
 
 import pytest
 
-from netlab.trace.anatomy import OF_BUFFER, OF_CPU, SOFTIRQ
+from netlab.trace.anatomy import SOFTIRQ
 from netlab.trace.bpf.assembler import Code
 from netlab.trace.bpf.btf import NoSuchType, Way
 from netlab.trace.bpf.events import Event, Field, Gate, Maps, lay_out, program
 from netlab.trace.bpf_softirq import ENTERED, FIELD, LEFT, Softirqs
-from netlab.trace.tracepoints import POINTS, in_depth
+from netlab.trace.tracepoints import OF_BUFFER, OF_CPU, POINTS, in_depth
 from tests.trace.ebpf.machine import Machine
 
 PLACES = {

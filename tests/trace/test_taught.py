@@ -15,7 +15,7 @@ from netlab.trace.facts import LinkFact
 from netlab.trace.measured import Measured, measure
 from netlab.trace.sighting import Sighting, as_json, from_json
 from netlab.trace.taught import letters, words
-from tests.trace.kept import record, trace
+from tests.trace.kept import NAMES, record, trace
 
 DEEP = "kernel-in-depth"
 PROCESS = Anatomy(
@@ -83,6 +83,16 @@ def test_who_watched_without_the_kernel_teaches_without_it() -> None:
         "how buffers lie in memory, on which CPU and in which context: bpf: it was not chosen",
         "what the sockets hold: none is left, or the kernel does not tell (CONFIG_INET_DIAG)",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_kept_packet_can_be_taught(name: str) -> None:
+    """Whatever was seen, by whomever: places are those of steps, and nothing is said of none."""
+    found = taught.of(record(name), trace(name))
+    for (leg, hop, step), text in found.measured.items():
+        assert trace(name).legs[leg].hops[hop].steps[step] is not None
+        assert text and "None" not in text
+    assert bool(found.lacking) == (name != DEEP)
 
 
 def test_an_obstacle_and_a_kernel_that_does_not_tell_are_named() -> None:
