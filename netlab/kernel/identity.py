@@ -15,6 +15,8 @@ from functools import cache
 from netlab.errors import MachineLacks
 from netlab.kernel import libc
 
+MOUNT_PROC = "mount -t proc proc /proc"
+
 _BITS = 32
 """An inode of nsfs has so many (fs/proc/generic.c, ``proc_alloc_inum``)."""
 
@@ -26,10 +28,21 @@ def boot() -> str:
     """Inodes and cookies mean something until the next one. Raises MachineLacks."""
     try:
         with open("/proc/sys/kernel/random/boot_id") as file:
-            return file.read().strip()
+            told = file.read().strip()
     except FileNotFoundError as problem:
         why = "/proc is not mounted, or is not Linux's"
-        raise MachineLacks(why, hint="mount -t proc proc /proc") from problem
+        raise MachineLacks(why, hint=MOUNT_PROC) from problem
+    _check_numbers()
+    return told
+
+
+def _check_numbers() -> None:
+    """The wrong process would be ended where /proc has other numbers than kill(2)."""
+    here = ""
+    with suppress(OSError):
+        here = os.readlink("/proc/self")
+    if here != str(os.getpid()):
+        raise MachineLacks("/proc is that of another pid namespace", hint=MOUNT_PROC)
 
 
 def of_here(fd: int) -> int:

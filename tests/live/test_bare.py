@@ -42,6 +42,21 @@ def test_without_proc_nothing_is_said_of_labs(write: Write, lab: str, command: s
     assert len(namespaces(lab)) == 2
 
 
+OTHER_PROC = "/proc is that of another pid namespace\n  mount -t proc proc /proc\n"
+
+
+@pytest.mark.parametrize("words", ["up {}", "doctor", "doctor {}"])
+def test_with_the_proc_of_others_nothing_begins(write: Write, lab: str, words: str) -> None:
+    """Its numbers of processes are not ours."""
+    command = words.format(write(TEXT)).split()
+    alone = ["unshare", "--pid", "--fork", "--kill-child"]
+    assert bare(alone, *command) == Said(3, "", OTHER_PROC)
+    assert nothing_of(lab)
+    alone += ["--mount-proc"]
+    if command[0] == "doctor":
+        assert bare(alone, *command).code == 0
+
+
 CAPABILITIES = {
     "-sys_admin": "CAP_SYS_ADMIN",
     "-net_admin": "CAP_NET_ADMIN",

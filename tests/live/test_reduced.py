@@ -342,6 +342,30 @@ def test_without_root_a_tun_device_may_be_out_of_reach(package: Path, lab: str) 
     )
 
 
+# one after the other
+
+
+def test_a_container_that_was_started_anew(write: Write, lab: str, tmp_path: Path) -> None:
+    """Its files are as they were, and its namespaces have gone, in the same boot of the machine."""
+    file = write(LAB)
+    kept = f"mount --bind '{tmp_path / 'run'}' /run\n"
+    (tmp_path / "run").mkdir()
+    assert contained(kept + 'netlab up "$1"', file).code == 0
+    script = """\
+netlab show "$2" | grep -c '(lost)'
+netlab exec "$2" a -- true; echo "exec $?"
+netlab up "$1" > /dev/null && netlab test "$2" && netlab down "$2" > /dev/null; echo "down $?"
+"""
+    said = contained(kept + script, file, lab)
+    assert said.out.splitlines()[:2] == ["3", "exec 3"]
+    assert "2 passed" in said.out
+    assert said.out.splitlines()[-1] == "down 0"
+    assert contained(kept + 'netlab up "$1" > /dev/null', file).code == 0
+    said = contained(kept + "netlab gc", file)
+    assert said.out == f"{lab}: its namespaces were deleted by hand; the rest is swept\n"
+    assert list((tmp_path / "run").iterdir()) == []
+
+
 # several at once
 
 
