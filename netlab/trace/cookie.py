@@ -117,7 +117,7 @@ def _direction(headers: Headers, probe: Probe, mark: Mark) -> Way:
             return "forward" if mark.offset == 4 else "reply"
         case "icmp":
             return "forward" if packet.icmp in ("8/0", "128/0") else "reply"
-        case "udp":
+        case _:
             if mark != Mark(UDP, probe.version, 8, probe.cookie):
                 return "reply"
             back = packet.source_port == probe.port or packet.destination_port == probe.from_port

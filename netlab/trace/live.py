@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
-from typing import Literal, cast
 
 from netlab.errors import KernelRefused
 from netlab.kernel.limits import raise_limit
@@ -264,7 +263,7 @@ class Live:
             name = {"icmpv6": "icmp"}.get(packet.protocol, packet.protocol)
             return Picked(
                 sighting.node, self._terrain.holder(packet.destination),
-                cast(Literal["tcp", "udp", "icmp"], name), packet.source, packet.destination,
+                name, packet.source, packet.destination,
                 packet.destination_port, packet.source_port, ttl=packet.ttl, cookie=self._cookie,
             )  # fmt: skip
         return None

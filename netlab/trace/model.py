@@ -535,7 +535,8 @@ class Probe:
     """The node that sends."""
     target: str
     """The node that is meant; "" where the address is on none."""
-    protocol: Literal["tcp", "udp", "icmp"]
+    protocol: str
+    """``tcp``, ``udp`` or ``icmp``; of a packet of the lab's own, any: else its number."""
     source: str
     """The address that it is sent from."""
     destination: str

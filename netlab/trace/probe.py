@@ -67,7 +67,7 @@ def open_sender(probe: Probe, *, by_hand: bool = False) -> Sender:
             return Datagram(probe)
         case "icmp":
             return Echo(probe)
-        case "tcp":
+        case _:
             if by_hand:
                 return Syn(probe)
             try:

@@ -98,7 +98,7 @@ class Following:
         return self.ended()
 
     def ended(self) -> int:
-        code = self.process.wait(30)
+        code = self.process.wait(60)
         for thread in self._threads:
             thread.join(10)
         return code
