@@ -777,7 +777,8 @@ def trace(
         bool, typer.Option("--everything", "--verbose", "-v", help="Everything that was seen.")
     ] = False,
     teach: Annotated[
-        bool, typer.Option("--teach", help="What the kernel does at each step, and did at this one.")
+        bool,
+        typer.Option("--teach", help="What the kernel does at each step, and did at this one."),
     ] = False,
     json: Json = False,
 ) -> int:
