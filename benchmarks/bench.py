@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import pairs, report, ring, rules, traces, traffic
+from benchmarks import pairs, report, ring, rules, sessions, traces, traffic
 from benchmarks.measure import Cost, Round, compiled, interleaved, machine, run
 
 ROOT = Path(__file__).parents[1]
@@ -42,8 +42,9 @@ def main() -> None:
         ruled = rules.compare(Path(place))
         traced = traces.compare()
         asked = pairs.compare()
+        tested = sessions.compare()
         flow = traffic.compare(Path(place))
-    text = report.text(machine(), versions(), rings, parts, ruled, traced, asked, flow)
+    text = report.text(machine(), versions(), rings, parts, ruled, traced, asked, tested, flow)
     print(text)
     if said.write:
         (ROOT / "docs" / "benchmark.md").write_text(text)

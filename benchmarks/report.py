@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from statistics import median
 
-from benchmarks import pairs, rules, traces
+from benchmarks import pairs, rules, sessions, traces
 from benchmarks.measure import Cost
 from benchmarks.traffic import Flow
 
@@ -48,7 +48,7 @@ def text(
     ruled: tuple[rules.Loads, rules.Labs],
     traced: traces.Found,
     asked: Mapping[str, pairs.Asked],
-    asked: Mapping[str, pairs.Asked],
+    tested: Mapping[str, Cost],
     flow: Mapping[str, Flow],
 ) -> str:
     return "\n".join(
@@ -68,7 +68,7 @@ def text(
             *rules.section(*ruled),
             *traces.section(traced),
             *pairs.section(asked),
-            *pairs.section(asked),
+            *sessions.section(tested),
             "## Traffic through a lab of three nodes",
             "",
             "All labs are up at once and take turns; the two built by hand differ by noise only.",

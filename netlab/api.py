@@ -52,14 +52,14 @@ class Lab:
         topology: str | os.PathLike[str] | Mapping[str, Any],
         *,
         name: str = "",
-        owner: int | Sequence[int] = (),
+        owner: int = 0,
     ):
         """``topology`` is a file, YAML text (which has line ends), or what YAML would become.
 
         ``name`` is the lab's instead of the file's own, so that one topology can be up twice.
-        ``owner`` is a process with which the lab ends, however that one ends; of several the first.
+        ``owner`` is a process with which the lab ends, however that one ends.
         """
-        self._owners = _several(owner)
+        self._owners = (owner,) if owner else ()
         self._topology = topology
         self._wanted = name
         self._stack = ExitStack()
@@ -431,12 +431,6 @@ class Link:
     @property
     def _places(self) -> list[tuple[str, str]]:
         return [(node, device) for node, _, device in (end.partition(":") for end in self.ends)]
-
-
-def _several(owner: int | Sequence[int]) -> tuple[int, ...]:
-    if not isinstance(owner, int):
-        return tuple(owner)
-    return (owner,) if owner else ()
 
 
 def _fits(ends: tuple[str, str], a: str, b: str) -> bool:

@@ -22,6 +22,7 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -171,16 +172,30 @@ def _opened(topology: Topology, beside: Path) -> Lab:
 
     if isinstance(topology, str) and "\n" not in topology:
         topology = beside / topology
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
-    name = f"py{os.getpid()}{worker and f'-{worker}'}-{next(_numbers)}"
-    # a worker whose pytest was killed goes on for seconds
-    owners = (os.getpid(), *([os.getppid()] if worker else []))
+    name = f"{_prefix()}{next(_numbers)}"
     try:
-        return Lab(topology, name=name, owner=owners).up()
+        return Lab(topology, name=name).up()
     except MachineLacks as lacking:
-        pytest.skip(". ".join(filter(None, (str(lacking), lacking.hint))))
+        pytest.skip(_sentence(str(lacking), lacking.hint))
     except KernelRefused as refusal:
         reasons = Lab(topology, name=name).lacks()
         if not reasons:
             raise
-        pytest.skip(f"{'; '.join(reasons)} ({refusal})")
+        pytest.skip(_sentence("; ".join(reasons), refusal.hint))
+
+
+def _sentence(reason: str, way_out: str) -> str:
+    return f"{reason}; {way_out}" if way_out else reason
+
+
+@cache
+def _prefix() -> str:
+    """Of the names of this process's labs; should it be killed, they go."""
+    from netlab.cli import lease
+    from netlab.cli.which import state_directory
+
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    prefix = f"py{os.getpid()}{worker and f'-{worker}'}-"
+    # a worker whose pytest was killed goes on for seconds
+    lease.keep(state_directory(), prefix, (os.getpid(), *([os.getppid()] if worker else [])))
+    return prefix

@@ -36,11 +36,9 @@ def diagnose(file: str | None) -> tuple[str, list[Feature], int]:
 
 
 def lacking(features: Iterable[Feature]) -> list[str]:
-    """Of those a lab needs, the ones that are missing, a sentence each."""
+    """Those of a lab's needs that are missing: ``no tun here (/dev/net/tun): No such file …``."""
     return [
-        f"no {f.name} here"
-        + (f": {f.detail}" if f.detail else "")
-        + (f", {f.option}" if f.option else "")
+        f"no {f.name} here" + (f" ({f.option})" if f.option else "") + f": {f.detail}"
         for f in features
         if not f.present
     ]

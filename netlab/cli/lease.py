@@ -39,10 +39,21 @@ def begin(here: str, done: Done, owners: Sequence[int] = (), seconds: float = 0.
     """
     if not owners and not seconds:
         return
+    _start([here, done.lab, repr(done.summary.since), repr(seconds)], owners)
+
+
+def keep(here: str, prefix: str, owners: Sequence[int]) -> None:
+    """For all labs whose names begin so, those to come as well, with one process for all of them.
+
+    They go with the first of the owners. Raises UsageError for no process.
+    """
+    _start([here, prefix], owners)
+
+
+def _start(words: Sequence[str], owners: Sequence[int]) -> None:
     with _opened(owners) as files:
-        words = [here, done.lab, repr(done.summary.since), repr(seconds), *map(str, files)]
         subprocess.Popen(
-            [sys.executable, "-m", __name__, *words],
+            [sys.executable, "-m", __name__, *words, "--", *map(str, files)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -73,9 +84,25 @@ def _pidfd(owner: int) -> int:
 
 
 def main(words: list[str]) -> None:
-    here, lab, since, seconds, *owners = words
-    if _is_time(here, lab, float(since), float(seconds), [int(owner) for owner in owners]):
-        _take_down(here, lab)
+    end = words.index("--")
+    owners = [int(word) for word in words[end + 1 :]]
+    match words[:end]:
+        case [here, prefix]:
+            _wait_for_any(owners)
+            for lab in state.labs(here):
+                if lab.startswith(prefix):
+                    with suppress(NetlabError):  # nobody is there to be told; the others go
+                        _take_down(here, lab)
+        case [here, lab, since, seconds]:
+            if _is_time(here, lab, float(since), float(seconds), owners):
+                _take_down(here, lab)
+
+
+def _wait_for_any(owners: Sequence[int]) -> None:
+    waiting = select.poll()
+    for owner in owners:
+        waiting.register(owner, select.POLLIN)
+    waiting.poll()
 
 
 def _is_time(here: str, lab: str, since: float, seconds: float, owners: Sequence[int]) -> bool:

@@ -252,3 +252,18 @@ def test_where_labs_cannot_be_made_tests_are_skipped_with_the_reason(tmp_path: P
     )  # fmt: skip
     assert "1 skipped" in found.stdout, found.stdout + found.stderr
     assert "CAP_SYS_ADMIN" in found.stdout
+
+
+def test_what_a_topology_needs_and_the_machine_lacks_is_a_reason_to_skip(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(
+        "import pytest\n"
+        "DATA = {'nodes': {'a': {'interfaces': {'tun0': {'kind': 'tun'}}}}}\n"
+        "@pytest.mark.topology(DATA)\ndef test_it(lab): pass\n"
+    )
+    script = 'mount -t tmpfs tmpfs /dev/net; exec "$0" -m pytest -rs -p no:cacheprovider'
+    found = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script, sys.executable],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert "1 skipped" in found.stdout, found.stdout + found.stderr
+    assert "no tun here (/dev/net/tun): No such file" in found.stdout
