@@ -219,6 +219,8 @@ class Builder:
 
     def _enter(self, first: Seen, layer: Literal["ip", "bridge", "netdev"]) -> None:
         hook, sighting = first.hook, first.sighting
+        if self.dropped is not None and self.dropped[0].verdict == "stolen":
+            self.dropped = None  # and sent on by who took it
         self._close_same(layer)
         if hook == "ingress" and not self._has_come(sighting.device):
             self._unwrapped(first)

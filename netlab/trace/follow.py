@@ -218,11 +218,17 @@ def bursts(told: Sequence[Seen]) -> list[_Burst]:
     found: list[_Burst] = []
     at: dict[int, _Burst] = {}
     for seen in told:
-        if seen.headers is not None or seen.sighting.id not in at:
+        last = at[seen.sighting.id].messages[-1] if seen.sighting.id in at else None
+        if seen.headers is not None or last is None or _ends_chain(last.sighting):
             at[seen.sighting.id] = _Burst()
             found.append(at[seen.sighting.id])
         at[seen.sighting.id].messages.append(seen)
     return found
+
+
+def _ends_chain(told: Sighting) -> bool:
+    """What comes next is of another one, though it shows no headers (synproxy takes them away)."""
+    return told.point == "policy" or told.verdict in ("accept", "drop", "stolen", "queue")
 
 
 def _visits(node: str, seen: Sequence[Seen], terrain: Terrain) -> Iterator[Visit]:

@@ -150,8 +150,8 @@ class _Windows:
         return window
 
     def _next(self, first: Seen) -> _Window | None:
-        waiting = self.waiting.get(first.hook, [])
-        found = next((w for w in waiting if w.flow == _flow(first.outer)), None)
+        waiting, flow = self.waiting.get(first.hook, []), _flow(first.outer)
+        found = next((w for w in waiting if w.flow == flow or not flow), None)
         if found is not None:
             waiting.remove(found)
             self.current[first.hook] = found

@@ -165,6 +165,16 @@ NO_RESET = "tcp flags rst drop"
 LATER = "ip frag-off & 0x1fff != 0"
 PING = "cli ping -c 1 -W 1 10.2.0.2"
 
+PROXIED = routed(
+    gw=rules(
+        "table ip t {\n chain first {\n  type filter hook prerouting priority raw;\n"
+        "  tcp dport 80 tcp flags syn notrack\n }\n chain second {\n  type filter hook forward"
+        " priority 0;\n  tcp dport 80 ct state invalid,untracked synproxy mss 1460 wscale 7"
+        " timestamp sack-perm\n }\n}\n"
+    ) + ", " + sysctls(net__netfilter__nf_conntrack_tcp_loose=0),
+    srv=SERVES,
+)  # fmt: skip
+
 CASES = [
     # checksums
     Case("checksum-ip", "dropped", routed(gw=chain("forward", "ip checksum set 1")), at="srv"),

@@ -66,6 +66,23 @@ def test_who_waits_at_another_place_is_foretold(case: Case, write: Write, lab: s
     assert found["cause"]["sentence"].endswith(f"and not at {found['probe']['destination']}")
 
 
+@pytest.mark.parametrize("backends", ["bpf,nft-trace", "nft-trace,taps"])
+def test_what_is_answered_in_a_server_s_place_is_not_dropped(
+    backends: str, write: Write, lab: str
+) -> None:
+    """cli ── gw ── srv, where gw shakes hands (synproxy): it takes the SYN and sends its own."""
+    done("up", write(causes_sockets.PROXIED))
+    found = netlab("trace", lab, "cli", "srv", "--tcp", "80", "--backends", backends, "--json").json
+    assert (found["disposition"], found["cause"]) == ("answered", None)
+    (gw,) = (hop for hop in found["legs"][0]["hops"] if hop["node"] == "gw")
+    assert "dropped" not in {step["kind"] for step in gw["steps"]}
+    chains = [
+        (step["hook"], chain["name"], chain["verdict"])
+        for step in gw["steps"] if step["kind"] == "hook" for chain in step["chains"]
+    ]  # fmt: skip
+    assert chains == [("prerouting", "first", "accept"), ("forward", "second", "stolen")]
+
+
 def by_hand(lab: str, hand: str) -> None:
     node, *command = hand.split()
     if command[0] == "python":
