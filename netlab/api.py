@@ -80,9 +80,16 @@ class Lab:
         from netlab.cli.work import read
 
         lease.check(*self._owners)
-        self._path = self._path or self._file(self._stack)
-        self._read, self._drawn = read(self._path, name=self._wanted), None
-        self._brought_up()
+        is_first = self._read is None
+        try:
+            self._path = self._path or self._file(self._stack)
+            self._read, self._drawn = read(self._path, name=self._wanted), None
+            self._brought_up()
+        except BaseException:
+            if is_first:  # nobody will take down what never came up
+                self._stack.close()
+                self._path, self._read = "", None
+            raise
         return self
 
     def _brought_up(self) -> Done:
@@ -128,11 +135,7 @@ class Lab:
                 here.machine.close()
 
     def __enter__(self) -> Lab:
-        try:
-            return self.up()
-        except BaseException:
-            self._stack.close()
-            raise
+        return self.up()
 
     def __exit__(
         self,

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -88,13 +89,19 @@ def test_a_link_goes_down_and_a_reset_gives_the_baseline_back(prefix: str) -> No
             lab.link("a", "b")
 
 
-def test_the_topology_may_be_a_file_or_plain_data(write: Write, prefix: str) -> None:
+def test_the_topology_may_be_a_file_or_plain_data(
+    write: Write, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plain = {"nodes": {"x": None, "y": None}, "links": [["x", "y"]]}
     with Lab(plain, name=f"{prefix}y") as lab, Lab(write(TEXT)) as other:
         assert lab["x"].ping("y")
         assert other["a"].ping("b")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with pytest.raises(TopologyError), Lab({"nodes": {"x": {"kind": "toaster"}}}, name=prefix):
         pass
+    with pytest.raises(TopologyError):
+        Lab({"nodes": {"x": {"kind": "toaster"}}}, name=prefix).up()
+    assert list(tmp_path.glob("netlab-*")) == []
     with pytest.raises(UsageError, match="not up"):
         print(Lab(TEXT).name)
 

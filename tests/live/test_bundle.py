@@ -87,6 +87,23 @@ def test_only_the_last_seconds_of_packets_are_kept_and_again_when_asked(
         assert "echo request" in tool("tcpdump", "-nr", str(again), "icmp")
 
 
+def test_a_node_that_somebody_deleted_keeps_no_other_from_being_told(
+    prefix: str, tmp_path: Path
+) -> None:
+    with Lab(TEXT, name=prefix) as lab:
+        lab.record()
+        assert lab["a"].ping("b")
+        tool("ip", "netns", "delete", lab["gw"].namespace)
+        index = lab.bundle(tmp_path / "it")
+        said = index.read_text()
+        assert "- gw is gone: somebody deleted its namespace\n" in said
+        assert "- gw: it could not be looked at\n" in said
+        assert (index.parent / "nodes" / "a" / "links.txt").exists()
+        assert "echo request" in (index.parent / "packets.txt").read_text()
+        lab.reset()
+        assert lab["a"].ping("b")
+
+
 def test_on_the_command_line(write: Write, lab: str, tmp_path: Path) -> None:
     file, place = write(TEXT), tmp_path / "place"
     done("up", file)
