@@ -9,6 +9,8 @@ Without CAP_SYS_PTRACE a process of a node that runs as another user is not seen
 CAP_KILL it is not ended: `down` would leave it behind.
 """
 
+ROOTLESS = "a user namespace (`unshare --map-root-user …`, see docs/ci.md)"
+
 OWN_RUN = "a user namespace needs a /run of its own: mount -t tmpfs tmpfs /run"
 """The way out where the directories of the machine's root are in the way."""
 

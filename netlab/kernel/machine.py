@@ -48,7 +48,8 @@ class LinuxMachine:
 
     def admit(self) -> None:
         if os.geteuid() != 0:
-            raise MachineLacks("making network namespaces needs root", hint="run it with sudo")
+            why = "making network namespaces needs root"
+            raise MachineLacks(why, hint=f"run it with sudo, or in {capabilities.ROOTLESS}")
         boot()  # without /proc nothing can be begun
         if lacking := capabilities.lacking():
             ways = " ".join(f"--cap-add {name}" for name in lacking)

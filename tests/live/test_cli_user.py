@@ -18,7 +18,10 @@ from tests.live.world import ROOT, Said, done
 
 AS_NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
 GOOD = "nodes: {a: , b: }\nlinks: [[a, b]]\n"
-MAKING_NEEDS_ROOT = "making network namespaces needs root\n  run it with sudo\n"
+MAKING_NEEDS_ROOT = (
+    "making network namespaces needs root\n"
+    "  run it with sudo, or in a user namespace (`unshare --map-root-user …`, see docs/ci.md)\n"
+)
 
 
 @pytest.fixture(scope="module")
