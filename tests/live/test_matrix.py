@@ -139,7 +139,7 @@ def test_a_cut_link_is_told_by_names(filtered: str, tmp_path: Path) -> None:
     assert {"source": "fw", "target": "web", "probe": "ping", "was": "answered",
             "now": "no-neighbour", "why": nobody} in documents["differences"]  # fmt: skip
     assert inside(filtered, "lan", "ip", "link", "set", "web", "up").code == 0
-    assert "as in " in done("matrix", filtered, "--against", golden)
+    eventually(lambda: netlab("matrix", filtered, "--against", golden).code == 0)
 
 
 def test_what_was_asked_is_asked_again(filtered: str, tmp_path: Path) -> None:
@@ -203,25 +203,34 @@ def hundred(count: int = 100) -> str:
     return f"nodes:\n  sw: {{kind: switch}}\n{nodes}links:\n{links}"
 
 
+CALM = 60.0
+"""Seconds: fresh hosts announce themselves to all ports of a switch, which crowds out the rest."""
+
+
 @pytest.mark.parametrize("version", ["-4", "-6"])
 def test_a_hundred_nodes_on_one_switch_all_answer(write: Write, lab: str, version: str) -> None:
     """More neighbours than the machine's table of IPv6 holds: 9,900, and 1,024 by default."""
     done("up", write(hundred()))
-    said = netlab("matrix", lab, version, "--json")
-    found = words(said)
-    assert (len(found), {len(row) for row in found.values()}) == (100, {99})
-    assert {word for row in found.values() for word in row.values()} == {"answered"}
-    assert said.json["gaps"] == []
+
+    def all_answer() -> bool:
+        found = words(netlab("matrix", lab, version, "--json"))
+        assert (len(found), {len(row) for row in found.values()}) == (100, {99})
+        return {word for row in found.values() for word in row.values()} == {"answered"}
+
+    eventually(all_answer, CALM)
 
 
 def test_one_of_a_hundred_is_found(write: Write, lab: str) -> None:
     done("up", write(hundred()))
     assert inside(lab, "sw", "ip", "link", "set", "h7", "down").code == 0
-    said = netlab("matrix", lab)
-    assert said.code == 0
-    assert "9,702 answered, 198 no-neighbour" in said.out
-    assert "h0 +98  answered      no-neighbour\n" in said.out
-    assert max(map(len, said.out.splitlines())) <= 100
+
+    def found() -> str:
+        said = done("matrix", lab)
+        return said if "9,702 answered, 198 no-neighbour" in said else ""
+
+    said = eventually(found, CALM)
+    assert "h0 +98  answered      no-neighbour\n" in said
+    assert max(map(len, said.splitlines())) <= 100
 
 
 class Narrow:
@@ -300,9 +309,9 @@ def test_pings_in_python_are_answered_by_name(prefix: str, host_unchanged: None)
 
 def test_two_hundred_are_pinged_by_one(prefix: str, host_unchanged: None) -> None:
     with Lab(hundred(200), name=prefix) as lab:
+        all_answer = dict.fromkeys([f"h{n}" for n in range(1, 200)], "answered")
         for version in (4, 6):
-            found = lab["h0"].pings(version=version)
-            assert found == dict.fromkeys([f"h{n}" for n in range(1, 200)], "answered")
+            eventually(lambda v=version: lab["h0"].pings(version=v) == all_answer, CALM)
 
 
 def test_the_example_of_the_readme_is_true(write: Write, lab: str, tmp_path: Path) -> None:
