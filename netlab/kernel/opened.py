@@ -77,3 +77,14 @@ class Socket(NamedTuple):
     """Of LISTEN: connections of which the handshake is under way (its SYN queue)."""
     memory: Memory | None = None
     tcp: Tcp | None = None
+
+    @property
+    def waits_out_of_order(self) -> int | None:
+        """Bytes, overhead included, that wait for what is missing before them; None where that
+        cannot be told from what waits to be read. The kernel tells only both together.
+        """
+        if self.memory is None or self.tcp is None:
+            return None
+        if not self.memory.receive or self.tcp.out_of_order == 0:
+            return 0
+        return None if self.receive_queue else self.memory.receive

@@ -29,14 +29,14 @@ def row(one: Socket, owners: Mapping[str, str]) -> tuple[str, ...]:
         "" if listens or queues == "0/0" else queues,
         f"{one.receive_queue} of {one.send_queue}" if listens else "",
         str(one.half_open) if listens else "",
-        *_of_tcp(one.tcp),
+        *_of_tcp(one.tcp, one.waits_out_of_order),
         str(one.memory.drops or "") if one.memory else "",
         one.tcp.congestion if one.tcp else "",
     )
 
 
-def _of_tcp(tcp: Tcp | None) -> tuple[str, ...]:
-    """Window, round-trip time, segment, on the way, resent, out of order."""
+def _of_tcp(tcp: Tcp | None, waits: int | None) -> tuple[str, ...]:
+    """Window, round-trip time, segment, on the way, resent, out of order: so far, and now."""
     if tcp is None:
         return ("",) * 6
     window = "" if tcp.window is None else str(tcp.window)
@@ -48,7 +48,7 @@ def _of_tcp(tcp: Tcp | None) -> tuple[str, ...]:
         str(tcp.segment or ""),
         str(tcp.unacknowledged or ""),
         str(tcp.retransmitted or ""),
-        str(tcp.out_of_order or ""),
+        str(tcp.out_of_order or "") + (f", {waits} bytes wait" if waits else ""),
     )
 
 
@@ -56,6 +56,7 @@ def document(one: Socket, owners: Mapping[str, str]) -> dict[str, Any]:
     """For programs."""
     return {
         **one._asdict(),
+        "waits_out_of_order": one.waits_out_of_order,
         "node": owners.get(one.address, ""),
         "peer_node": owners.get(one.peer, ""),
         "memory": one.memory._asdict() if one.memory else None,

@@ -209,11 +209,10 @@ def _tcp(one: Socket, tcp: Tcp) -> str:
     parts += [f"cwnd {tcp.window}"] if tcp.window is not None else []
     parts += [f"RTT {tcp.rtt:g} ms"] if tcp.rtt else []
     parts += [f"{tcp.retransmitted} sent again"] if tcp.retransmitted is not None else []
-    if tcp.out_of_order is not None:
-        parts.append(
-            f"{tcp.out_of_order} came out of order so far" if tcp.out_of_order
-            else "out-of-order queue empty"
-        )  # fmt: skip
+    parts += [f"{tcp.out_of_order} came out of order so far"] if tcp.out_of_order else []
+    waits = one.waits_out_of_order
+    if waits is not None:
+        parts.append(f"out-of-order queue {f'{waits} bytes' if waits else 'empty'}")
     return f"Its socket: {', '.join(p for p in parts if p)}."
 
 

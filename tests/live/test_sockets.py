@@ -112,6 +112,47 @@ def _is_there(found: list[dict[str, Any]]) -> bool:
     )
 
 
+LOST = """
+addressing: {ipv4: 10.0.0.0/24}
+nodes:
+  a:
+  b:
+    nftables: |
+      table ip t {
+        chain in {
+          type filter hook input priority 0
+          tcp dport 80 @th,256,32 0x4c4f5354 drop
+        }
+      }
+links: [[a, b]]
+"""
+"""A segment that begins with LOST never comes, however often it is sent."""
+
+SENDER = """
+import socket, sys
+c = socket.create_connection(("b", 80))
+c.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+c.sendall(b"LOST")
+c.sendall(b"x" * 500)
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_what_waits_for_something_that_is_missing_is_out_of_order(write: Write, lab: str) -> None:
+    done("up", write(LOST))
+    with running(lab, "b", SERVER), running(lab, "a", SENDER):
+        there = eventually(
+            lambda: next(
+                (s for s in sockets(lab, "b") if s["peer"] and s["tcp"]["out_of_order"]), None
+            )
+        )
+        said = done("sockets", lab, "b")
+    assert there["receive_queue"] == 0, "nothing that could be read"
+    assert there["waits_out_of_order"] == there["memory"]["receive"] > 500
+    assert f", {there['waits_out_of_order']} bytes wait" in said
+
+
 def _held_against(one: dict[str, Any], judged: str) -> None:
     """Two lines of ss a connection."""
     lines = judged.splitlines()

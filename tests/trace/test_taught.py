@@ -215,18 +215,28 @@ def test_what_sockets_hold() -> None:
     step = m.Socket("a program waits on tcp/80")
     assert words(step, Measured(listener=waits, socket=talks)) == (
         "Afterwards: accept queue 3 of 7, SYN queue 2. Its socket: ESTABLISHED, cubic, cwnd 10,"
-        " RTT 1.5 ms, 1 sent again, 4 came out of order so far."
+        " RTT 1.5 ms, 1 sent again, 4 came out of order so far, out-of-order queue 1280 bytes."
     )
     datagrams = Socket("udp", "", "0.0.0.0", 53, "", 0, 0, 0, memory=Memory(768, 2304, 0, 0, 0, 9))
     assert words(step, Measured(listener=datagrams)) == (
         "Afterwards: 768 of 2304 bytes in its receive buffer, 9 dropped so far."
     )
-    old = replace_tcp(Tcp("cubic"))
+    old = replace_tcp(Tcp("cubic"))._replace(memory=None)
     assert words(step, Measured(socket=old)) == "Its socket: ESTABLISHED, cubic."
 
 
 def replace_tcp(tcp: Tcp) -> Socket:
-    return Socket("tcp", "ESTABLISHED", "10.0.0.2", 80, "10.0.0.1", 5, 0, 0, tcp=tcp)
+    memory = Memory(1280, 87380, 0, 0, 0, 0)
+    return Socket("tcp", "ESTABLISHED", "10.0.0.2", 80, "10.0.0.1", 5, 0, 0, memory=memory, tcp=tcp)
+
+
+def test_what_waits_out_of_order_is_only_told_where_it_can_be_told_apart() -> None:
+    one = replace_tcp(Tcp(out_of_order=1))
+    assert one.waits_out_of_order == 1280
+    assert one._replace(receive_queue=9).waits_out_of_order is None
+    assert one._replace(tcp=Tcp(out_of_order=0), receive_queue=9).waits_out_of_order == 0
+    assert one._replace(memory=Memory(0, 1, 0, 0, 0, 0)).waits_out_of_order == 0
+    assert one._replace(memory=None).waits_out_of_order is None
 
 
 def test_letters() -> None:
