@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from itertools import count
 from pathlib import Path
+from traceback import format_exc
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -67,7 +68,7 @@ class _Labs:
 
     def __init__(self, config: pytest.Config) -> None:
         self._bundles = config.getoption("--netlab-bundles") or config.getini("netlab_bundles")
-        self._packets = float(config.getini("netlab_packets") or 10.0)
+        self._packets = _seconds(config.getini("netlab_packets") or "10")
         self._invoked = Path(config.invocation_params.dir)
         self._known: dict[object, Lab] = {}
         self._used: list[Lab] = []
@@ -109,7 +110,7 @@ class _Labs:
                 report.sections.append(("netlab", self._bundle(lab, item, report)))
 
     def _bundle(self, lab: Lab, item: pytest.Item, report: pytest.TestReport) -> str:
-        """Where it is, in a sentence; or why there is none."""
+        """Where it is, in a sentence; or why there is none: the test's own report matters more."""
         from netlab.errors import NetlabError
 
         said = [report.longreprtext, *(f"{title}\n{text}" for title, text in report.sections)]
@@ -118,6 +119,8 @@ class _Labs:
             index = lab.bundle(place, title=item.nodeid, text="\n\n".join(said))
         except (NetlabError, OSError) as problem:
             return f"no bundle of lab {lab.name}: {problem}"
+        except Exception:
+            return f"no bundle of lab {lab.name}, by a mistake of netlab's:\n{format_exc()}"
         return f"all about lab {lab.name}: {index}"
 
     def _place(self, item: pytest.Item) -> Path:
@@ -135,6 +138,13 @@ class _Labs:
                 continue
             return place
         raise AssertionError
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise pytest.UsageError(f"netlab_packets: {text!r} is no number of seconds") from None
 
 
 @pytest.fixture(scope="session")

@@ -507,7 +507,7 @@ def bundle(
         str, typer.Option(metavar="TIME", help="Hear the packets of so long as well: 5s.")
     ] = "",
 ) -> None:
-    """Write down in a directory what every node of a lab holds, with an index to read first."""
+    """Write down all that the nodes of a lab hold, in a directory."""
     from netlab.cli import bundle as work
 
     work.run(lab, directory, _time("--listen", listen) if listen else 0.0)
@@ -782,7 +782,7 @@ def trace(
     ] = False,
     json: Json = False,
 ) -> int:
-    """Send a probe, and tell its way and why it ended; or follow the lab's own packets."""
+    """Tell the way of a probe, or of the lab's packets, and its end."""
     if live is not None:
         given = {
             "FROM": sender, "--tcp": tcp, "--udp": udp, "--icmp": icmp, "--to": to,
