@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 from netlab.kernel import libc
 
 T = TypeVar("T")
-PATIENCE = 1.0
-"""Seconds after which an answer is not waited for any more."""
+PATIENCE = 1.5
+"""Seconds after which an answer is not waited for any more; TCP asks again after one."""
 
 REFUSED, SILENT, UNREACHABLE = "refused", "silent", "unreachable"
 
