@@ -302,9 +302,8 @@ class _Scene:
 def _taken_in(evidence: Evidence) -> tuple[Disposition, Cause | None]:
     """Of a packet that nobody waits for an answer to: only what the kernel says then is known."""
     freed, flags = evidence.freed, evidence.packet.flags if evidence.packet else ""
-    is_read = freed and (evidence.probe.protocol, freed.reason) == ("icmp", "NO_SOCKET")
-    if freed is None or is_read or freed.reason in TAKEN or "R" in flags:
-        return Disposition.DELIVERED, None  # echoes are read by raw sockets, resets by nobody
+    if freed is None or freed.reason in TAKEN or "R" in flags or _is_read(evidence, freed):
+        return Disposition.DELIVERED, None  # resets are read by nobody
     disposition, cause = explain(evidence, BY_WORD)
     if cause is not None:
         return disposition, cause
@@ -316,6 +315,13 @@ def _taken_in(evidence: Evidence) -> tuple[Disposition, Cause | None]:
         sentence = f"{evidence.node} knows no such connection any more, and said so by a reset"
         cause = replace(cause, sentence=sentence, advice="the program has closed it")
     return Disposition.REFUSED, cause
+
+
+def _is_read(evidence: Evidence, freed: Dropped) -> bool:
+    """Echoes are read by raw sockets; of what ends a connection, TCP keeps nothing."""
+    if evidence.probe.protocol == "icmp":
+        return freed.reason == "NO_SOCKET"
+    return freed.reason == "NOT_SPECIFIED" and freed.function.startswith("tcp_")
 
 
 def _known_end(evidence: Evidence) -> str:
