@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 from netlab.kernel.port import Machine
@@ -28,6 +28,9 @@ class Site:
     machine: Machine
     gaps: tuple[str, ...] = ()
     """What is missing of it, in sentences."""
+    before: Mapping[Any, int] = field(default_factory=dict)
+    """What rules had counted before this round, by ``netlab.checks.counted.Rule``; the first round
+    counts all that there is."""
 
     def look(self) -> bool:
         """For addresses that nobody wrote; whether there may be such ones."""

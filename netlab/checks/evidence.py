@@ -7,8 +7,10 @@ from itertools import groupby
 from typing import NamedTuple
 
 from netlab.checks.base import Site
+from netlab.checks.counted import Rule, counted, packets
 from netlab.errors import NetlabError
-from netlab.resources.firewall import Firewall
+from netlab.kernel.values import HeldRule
+from netlab.trace import model
 from netlab.trace.model import (
     REACHED,
     Dropped,
@@ -18,7 +20,6 @@ from netlab.trace.model import (
     Nat,
     Neighbour,
     Route,
-    Rule,
     Socket,
     Step,
     Switched,
@@ -42,9 +43,9 @@ def evidence(words: Words | None, site: Site) -> Evidence:
     """As a packet finds it now; where none can be followed, as it is foretold."""
     if words is None:
         return Evidence()
-    before = _counted(site)
+    before = counted(site)
     found = traced(words, site)
-    moved = tuple(_moved(before, _counted(site)))
+    moved = tuple(_moved(before, counted(site)))
     if found is None or found.cause is None:
         foretold = _foretold(words, site)
         found = foretold if foretold and foretold.cause else found or foretold
@@ -89,33 +90,12 @@ def _foretold(words: Words, site: Site) -> Trace | None:
         return None
 
 
-def _counted(site: Site) -> Mapping[tuple[str, str, str, int], tuple[int, str]]:
-    """Packets and text of each rule that counts."""
-    found = {}
-    for node, spot in site.terrain.spots.items():
-        firewall = site.inventory.get(("firewall", spot.ns))
-        if not isinstance(firewall, Firewall):
-            continue
-        try:
-            rules = site.machine.rules(spot.ns, site.identities[spot.ns], firewall.spec)
-        except (NetlabError, OSError):
-            continue
-        for rule in rules:
-            if rule.packets is not None:
-                key = node, f"{rule.family} {rule.table}", rule.chain, rule.handle
-                found[key] = rule.packets, rule.text
-    return found
-
-
-def _moved(
-    before: Mapping[tuple[str, str, str, int], tuple[int, str]],
-    after: Mapping[tuple[str, str, str, int], tuple[int, str]],
-) -> Iterator[str]:
-    for key, (packets, text) in after.items():
-        more = packets - before.get(key, (0, ""))[0]
+def _moved(before: Mapping[Rule, HeldRule], after: Mapping[Rule, HeldRule]) -> Iterator[str]:
+    for key, rule in after.items():
+        more = packets(rule) - (packets(before[key]) if key in before else 0)
         if more > 0:
-            node, table, chain, _ = key
-            yield f"{node}: +{more} counted in {table} {chain}: {text}"
+            table = f"{rule.family} {rule.table} {rule.chain}"
+            yield f"{key.node}: +{more} counted in {table}: {rule.text}"
 
 
 def _way(found: Trace) -> Iterator[str]:
@@ -161,6 +141,6 @@ def _route(step: Route) -> str:
     return f"route{kind} {step.prefix}{via}{device} to {step.destination}"
 
 
-def _rule(rule: Rule) -> str:
+def _rule(rule: model.Rule) -> str:
     place = f"  ({rule.place})" if rule.place else ""
     return f"rule of {rule.family} {rule.table} {rule.chain}: {rule.text}{place}"

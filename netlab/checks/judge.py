@@ -19,6 +19,7 @@ from typing import NamedTuple
 from netlab import attempts
 from netlab.checks.base import Seen, Site, Sort
 from netlab.checks.controls import Held, control
+from netlab.checks.counted import counted, packets
 from netlab.checks.evidence import evidence, traced
 from netlab.checks.verdicts import Verdict
 from netlab.errors import KernelRefused, LabNotFound, MachineLacks, UsageError
@@ -56,7 +57,8 @@ def judge(
 ) -> list[Verdict]:
     """In the order of ``tests``; ``told`` hears of each as soon as it is known."""
     here = _Bench(sorts, site, told)
-    for group in _groups(tests, sorts):
+    for number, group in enumerate(_groups(tests, sorts)):
+        here.begin(group[0].round, is_first=number == 0)
         here.side_by_side(group)
     return [here.found[task.round, task.place] for task in tests]
 
@@ -92,10 +94,17 @@ class _Bench:
         self.found: dict[tuple[int, int], Verdict] = {}
         self._sorts, self._site, self._told = sorts, site, told
         self._held: list[Held] = []
+        self._round = 1
         self._telling = threading.Lock()
         self._given_up = threading.Event()
         self._looking = threading.Lock()
         """One at a time follows packets: it looks at what others would change."""
+
+    def begin(self, number: int, *, is_first: bool) -> None:
+        """A round, if it is another one: what has been counted so far is none of it."""
+        if not is_first and number != self._round and not self._site.gaps:
+            self._site.before = {k: packets(rule) for k, rule in counted(self._site).items()}
+        self._round = number
 
     def side_by_side(self, group: Sequence[Task]) -> None:
         if len(group) == 1:

@@ -392,6 +392,17 @@ def test_what_a_process_said_and_what_was_meant_are_told(write: Write) -> None:
     assert found[4]["saw"] == "exit code 4, 'x', and said 'broken'"
 
 
+def test_each_round_counts_anew(write: Write, lab: str) -> None:
+    tests = (
+        "{counter: telnet, on: gw, expect: 0}",
+        "{tcp: 'b:23', from: a, expect: denied, within: 0.2}",
+        "{counter: telnet, on: gw}",
+    )
+    file = write(LAB + "".join(f"  - {test}\n" for test in tests))
+    found = netlab("test", file, "--repeat", "3", "--json").json["tests"]
+    assert words(found) == ["pass"] * 9
+
+
 def test_what_is_lost_has_to_be_seen_to_end(write: Write) -> None:
     found = asked(
         write,
