@@ -37,6 +37,7 @@ from netlab.trace.clues_devices import (
     to_nobody,
     with_own_source,
     xdp_failed,
+    xdp_on_the_segment,
 )
 from netlab.trace.clues_sockets import freed_in, kernel_says, only_counted
 from netlab.trace.entry import Entry
@@ -336,6 +337,14 @@ SEGMENT: tuple[Entry, ...] = (
         (either(after("postrouting"), never_sent), neighbour_silent, holder_without_ipv6),
         "{holder}, which should have {via}, has IPv6 switched off at {holder_device}",
         "net.ipv6.conf.{holder_device}.disable_ipv6 of {holder} is 1",
+    ),
+    Entry(
+        "xdp-drop",
+        Disposition.NO_NEIGHBOUR,
+        (either(after("postrouting"), never_sent), neighbour_silent, xdp_on_the_segment),
+        "nobody answers for {via}, and an XDP program stands at {guarded}: it may take the question"
+        " or the answer",
+        "ARP and IPv6's neighbour discovery have to pass it too; bpftool net shows which it is",
     ),
     Entry(
         "vxlan-vni",

@@ -27,6 +27,7 @@ def words(e: Evidence) -> Mapping[str, str]:
     silent = holder_of(e)
     return {
         "xdp": named(with_xdp(e)),
+        "guarded": named(guarded(e)),
         "kept_out": named(kept_out(e) or locked_port(e)),
         "holder": silent[0] if silent else "",
         "holder_device": silent[1].name if silent else "",
@@ -63,6 +64,17 @@ def with_xdp(e: Evidence) -> Found:
         near = [(e.beyond.node, e.beyond_link)]
     elif not e.device:
         near += [(e.node, link) for link in e.facts.links.values()]
+    return next(((node, link) for node, link in near if link is not None and link.xdp), None)
+
+
+def xdp_on_the_segment(e: Evidence) -> str:
+    """It sees the question who has an address, or the answer, before anybody else does."""
+    found = guarded(e)
+    return f"a program of XDP is at {named(found)} ({found[1].xdp})" if found else ""
+
+
+def guarded(e: Evidence) -> Found:
+    near = [*e.segment, (e.node, e.out)]
     return next(((node, link) for node, link in near if link is not None and link.xdp), None)
 
 

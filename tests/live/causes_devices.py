@@ -55,6 +55,8 @@ CASES = [
     Case("xdp-drop", "denied", routed(), name="generic", hands=("gw python XDP a generic drop",)),
     Case("xdp-drop", "denied", routed(), "cli srv --backends nft-trace,taps,counters", at="cli",
          name="concluded", hands=("gw python XDP a native drop",)),
+    Case("xdp-drop", "no-neighbour", routed(), name="asked for",
+         hands=("srv python XDP eth0 native drop all",)),
     Case("xdp-aborted", "denied", routed(), hands=("gw python XDP a generic abort",)),
     Case("tc-drop", "denied", routed(), name="ingress", hands=filtered("a", "ingress")),
     Case("tc-drop", "denied", routed(), name="egress", hands=filtered("b", "egress")),

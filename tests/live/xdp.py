@@ -1,7 +1,7 @@
-"""A program of XDP that does one thing with every frame that holds the probe's text.
+"""A program of XDP that does one thing with every frame, but for ARP's where that is said.
 
-``python -m tests.live.xdp DEVICE native|generic ACTION``, in the namespace of the device: it stays
-at the device until that is gone.
+``python -m tests.live.xdp DEVICE native|generic ACTION [all]``, in the namespace of the device: it
+stays at the device until that is gone.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ RTM_SETLINK, IFLA_XDP, IFLA_XDP_FD, IFLA_XDP_FLAGS = 19, 43, 1, 3
 NLM_F_REQUEST_ACK, NLA_F_NESTED = 5, 1 << 15
 DATA, DATA_END = 0, 4
 """Of ``struct xdp_md``."""
-FRAGMENT_OF_ARP = 0x0608
-"""ARP's number in an Ethernet header, as it lies in memory."""
+ARP = int.from_bytes(b"\x08\x06", sys.byteorder)
+"""Its number, as a header of Ethernet lies in memory."""
 
 
-def program(action: int) -> bytes:
-    """``action`` for all but ARP, without which nobody would be found."""
+def program(action: int, *, with_arp: bool = False) -> bytes:
+    """Without ARP nobody is found."""
     code = Code()
     code.load(4, R2, R1, DATA)
     code.load(4, R3, R1, DATA_END)
@@ -37,15 +37,16 @@ def program(action: int) -> bytes:
     code.set(R0, ACTIONS["pass"])
     code.jump_if(R4, ">", R3, "out")
     code.load(2, R4, R2, 12)
-    code.jump_if(R4, "==", FRAGMENT_OF_ARP, "out")
+    if not with_arp:
+        code.jump_if(R4, "==", ARP, "out")
     code.set(R0, action)
     code.label("out")
     code.exit()
     return bytes(code)
 
 
-def attach(device: str, mode: str, action: str) -> None:
-    fd = calls.load_program(XDP, program(ACTIONS[action]), "test_xdp")
+def attach(device: str, mode: str, action: str, whom: str = "") -> None:
+    fd = calls.load_program(XDP, program(ACTIONS[action], with_arp=whom == "all"), "test_xdp")
     held = _attribute(IFLA_XDP_FD, struct.pack("=i", fd))
     held += _attribute(IFLA_XDP_FLAGS, struct.pack("=I", MODES[mode]))
     body = struct.pack("=BxHiII", 0, 0, socket.if_nametoindex(device), 0, 0)
@@ -63,4 +64,4 @@ def _attribute(kind: int, data: bytes) -> bytes:
 
 
 if __name__ == "__main__":
-    attach(*sys.argv[1:4])
+    attach(*sys.argv[1:])
