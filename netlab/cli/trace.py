@@ -58,7 +58,7 @@ def trace(lab_or_file: str, words: Words, options: Options) -> int:
     teaches = options.detail == "teach" and not options.json
     request = Request(probe, options.respond, options.patience, in_depth=teaches)
     with visiting(identities) as visits:
-        foretold = _foretold(terrain, probe, visits)
+        foretold = _foretold(terrain, probe, visits, options.respond)
         record = observe(terrain, request, visits, backends, say)
     record = replace(record, gaps=(*gaps, *record.gaps))
     found = located(conclude(record), terrain.digest)
@@ -74,14 +74,23 @@ def trace(lab_or_file: str, words: Words, options: Options) -> int:
     return 0
 
 
-def _foretold(terrain: Terrain, probe: Probe, visits: Visits) -> Foreseen | None:
-    """From what the nodes hold before anything is sent; None in a lab of too many nodes."""
+def _foretold(
+    terrain: Terrain, probe: Probe, visits: Visits, respond: int
+) -> Foreseen | None:
+    """From what the nodes hold before anything is sent, and who is going to answer; None in a lab
+    of too many nodes.
+    """
+    from netlab.kernel.listeners import Listener
     from netlab.trace.explain import held
     from netlab.trace.explain.foretell import foreseen
 
     if len(terrain.spots) > MOST_FORETOLD:
         return None
-    return foreseen(held.of_lab(terrain, visits), probe)
+    world = held.of_lab(terrain, visits)
+    if respond and probe.target in world.nodes and probe.protocol != "icmp":
+        address = "0.0.0.0" if probe.version == 4 else "::"
+        world = world.with_listener(probe.target, Listener(probe.protocol, address, respond))
+    return foreseen(world, probe)
 
 
 def _write(path: str, record: Record, found: Trace) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.live.causes import routed
 from tests.live.conftest import Write
-from tests.live.world import ROOT, netlab
+from tests.live.world import ROOT, done, netlab
 
 FILES = sorted(ROOT.glob("topologies/*.yaml"))
 PROBES = (("--icmp",), ("--tcp", "80"), ("--udp", "9"))
@@ -39,3 +40,21 @@ def test_it_comes_as_foretold(file: Path, write: Write, lab: str) -> None:
             told = sender, target, words, found.json["disposition"]
             assert foretold["differences"] == [], told
             assert foretold["disposition"] == found.json["disposition"], told
+
+
+@pytest.mark.parametrize(
+    ("words", "foretold"),
+    [
+        (["--tcp", "80"], "answered"), (["--udp", "53"], "delivered"),
+        (["--tcp", "80", "-6"], "answered"),
+    ],
+    ids=["tcp", "udp", "IPv6"],
+)  # fmt: skip
+def test_who_is_going_to_answer_is_foretold(
+    words: list[str], foretold: str, write: Write, lab: str
+) -> None:
+    """cli ── gw ── srv: whether a program answers a datagram, nobody can say."""
+    done("up", write(routed()))
+    found = netlab("trace", lab, "cli", "srv", *words, "--respond", "--json").json
+    assert found["disposition"] == "answered"
+    assert found["foretold"] == {"disposition": foretold, "cause": "", "differences": []}

@@ -58,3 +58,10 @@ def test_a_leg_that_only_one_of_them_has_says_nothing() -> None:
     seen = trace(hop("a"))
     told = replace(seen, legs=(*seen.legs, m.Leg("reply", (hop("b"),), m.Disposition.DELIVERED)))
     assert list(differences(seen, told)) == []
+
+
+def test_whether_a_program_answers_a_datagram_is_its_own_affair() -> None:
+    seen = replace(trace(hop("a")), probe=replace(PROBE, protocol="udp"))
+    told = trace(hop("a"), disposition=m.Disposition.DELIVERED)
+    assert list(differences(seen, told)) == []
+    assert list(differences(trace(hop("a")), told)) == ["foretold was delivered, it is answered"]

@@ -7,7 +7,7 @@ what it will be. Whoever asks sees no difference.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple
@@ -165,6 +165,12 @@ class World:
     """What could not be read."""
     planned: bool = False
     """Whether it is read off a plan: nothing has been learned yet."""
+
+    def with_listener(self, node: str, one: Listener) -> World:
+        """One more waits there, behind those that did already."""
+        state = self.nodes[node]
+        holding = state.holding._replace(listeners=(*state.holding.listeners, one))
+        return replace(self, nodes={**self.nodes, node: replace(state, holding=holding)})
 
     def peer(self, node: str, device: str) -> tuple[str, str]:
         """The other end of a link; ("", "") where nothing of the lab is plugged in."""
