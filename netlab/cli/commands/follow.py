@@ -109,10 +109,10 @@ def trace(
     ] = None,
     first: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Of --live: end when so many are told."),
+        typer.Option(metavar="N", min=1, help="With --live, end when so many are told."),
     ] = None,
     dropped: Annotated[
-        bool, typer.Option("--dropped", help="Of --live: only those that do not arrive.")
+        bool, typer.Option("--dropped", help="With --live, only those that do not arrive.")
     ] = False,
     brief: Annotated[bool, typer.Option("--brief", "-q", help="One line a node.")] = False,
     everything: Annotated[
