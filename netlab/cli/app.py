@@ -37,6 +37,10 @@ def run(argv: list[str]) -> int:
         raise UsageError(problem.format_message(), hint=f"see `{command} --help`") from None
     except typer.Abort:
         raise Interrupted("interrupted") from None
+    except SystemExit as end:  # what click makes of a reader who has gone
+        if isinstance(end.__context__, BrokenPipeError):
+            raise end.__context__ from None
+        raise
     return code if isinstance(code, int) else 0
 
 

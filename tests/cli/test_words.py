@@ -267,6 +267,17 @@ def test_a_full_disk_is_told_in_a_sentence(words: list[str]) -> None:
     assert (ended.returncode, ended.stderr) == (1, "standard output: No space left on device\n")
 
 
+@pytest.mark.parametrize("words", ["ls", "kinds", "schema", "--help"])
+def test_a_reader_who_has_gone_ends_it_as_the_signal_would(words: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    ran = subprocess.run(
+        [*NETLAB, words], stdout=writer, stderr=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    os.close(writer)
+    assert (ran.returncode, ran.stderr) == (141, "")
+
+
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 @pytest.mark.parametrize("words", ["ls", "kinds", "show nope"])
 def test_closed_streams_are_borne(closed: str, words: str) -> None:
