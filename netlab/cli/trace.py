@@ -127,6 +127,12 @@ def chosen(names: str, *, frames: bool = False) -> Mapping[str, Backend]:
             f"--backends {unknown[0]}: nobody of that name watches",
             hint=f"there are: {', '.join(known)}",
         )
+    if not any(known[name].sees_ways for name in wanted):
+        able = [name for name, backend in known.items() if backend.sees_ways]
+        raise UsageError(
+            f"--backends {names}: where the packet is, nobody of these sees",
+            hint=f"these do: {', '.join(able)}",
+        )
     return {n: replace(known[n], instead_of="") for n in known if n in wanted}
 
 

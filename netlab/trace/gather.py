@@ -38,6 +38,8 @@ PATIENCE = 4.0
 FRAMES = frozenset({"rx", "tx"})
 ENDS = frozenset({"freed", "used", "read", "received", "ready"})
 FINAL = frozenset({"drop", "stolen"})
+FIRST_INFORMATION = b"\x80"
+"""Type of ICMPv6; the ones below are errors (RFC 4443, 2.1)."""
 PAYLOAD = 12
 """Bytes of what a datagram carries that tell it: nftables shows no more."""
 
@@ -252,6 +254,8 @@ def key_of(headers: Headers) -> Key:
         told: object = transport[4:14]  # its numbers and flags
     elif packet.protocol == "udp":
         told = transport[4:6] + transport[8 : 8 + PAYLOAD]
+    elif packet.protocol == "icmpv6" and transport[:1] < FIRST_INFORMATION:
+        told = transport[:2] + transport[6:16]  # NAT changes the addresses that it quotes
     else:
         told = transport[:2] + transport[6:18]  # NAT changes what is before, and behind
     return packet.protocol, packet.identification, told
@@ -286,9 +290,11 @@ def rewritten(
 
 
 def _ends(packet: Packet) -> set[End]:
-    return {
-        (packet.source, packet.source_port), (packet.destination, packet.destination_port),
-    }  # fmt: skip
+    """Of what is for many, who sent it: all of a segment may say the same to the same group."""
+    source = packet.source, packet.source_port
+    if ip_address(packet.destination).is_multicast:
+        return {source}
+    return {source, (packet.destination, packet.destination_port)}
 
 
 def _place(sighting: Sighting, packet: Packet) -> Key:

@@ -166,7 +166,9 @@ def test_expectations_are_exit_codes(office: str) -> None:
         (["cli", "srv", "-q", "-v"], 2, "one of -q, -v"),
         (["cli", "srv", "--ttl", "256"], 2, "Invalid value for '--ttl'"),
         (["cli", "srv", "--pcap", "/nowhere/x.pcapng"], 2, "No such file or directory"),
-        (["cli", "srv", "--pcap", "x", "--backends", "counters"], 2, "needs the backend taps"),
+        (["cli", "srv", "--pcap", "x", "--backends", "nft-trace"], 2, "needs the backend taps"),
+        (["cli", "srv", "--backends", "counters,conntrack"], 2, "nobody of these sees"),
+        (["cli", "srv", "--backends", "tracefs"], 2, "these do: bpf, nft-trace, taps"),
     ],
 )
 def test_bad_words_get_a_sentence(

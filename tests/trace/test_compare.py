@@ -16,7 +16,8 @@ NAT = m.Nat("postrouting", (m.Change("source", "10.0.0.1", "10.1.0.254"),))
 
 def trace(*hops: m.Hop, disposition: m.Disposition = m.Disposition.ANSWERED) -> m.Trace:
     leg = m.Leg("forward", hops, disposition)
-    return m.Trace("lab", "x.yaml", PROBE, "observed", disposition, (leg,))
+    watchers = ("bpf", ""), ("nft-trace", "")
+    return m.Trace("lab", "x.yaml", PROBE, "observed", disposition, (leg,), backends=watchers)
 
 
 def hop(node: str, *steps: m.Step) -> m.Hop:
@@ -46,6 +47,16 @@ def test_each_difference_is_told() -> None:
     ]
     other = trace(hop("a"), hop("r2"), hop("b"))
     assert list(differences(told, other)) == ["the packet was to go a → r2 → b, it went a → gw"]
+
+
+def test_of_rules_that_nobody_watched_nothing_is_claimed() -> None:
+    told = trace(hop("gw", m.Hook("forward", "ip", (CHAIN,))), disposition=m.Disposition.DENIED)
+    for watcher in ("bpf", "taps"):
+        ends = m.Disposition.DENIED if watcher == "bpf" else m.Disposition.LOST
+        seen = replace(trace(hop("gw"), disposition=ends), backends=((watcher, ""),))
+        assert list(differences(seen, told)) == []
+        answered = replace(seen, disposition=m.Disposition.ANSWERED)
+        assert list(differences(answered, told)) == ["foretold was denied, it is answered"]
 
 
 def test_what_could_not_be_foretold_is_not_compared() -> None:

@@ -90,6 +90,35 @@ def test_those_of_others_with_the_same_payload_are_others() -> None:
     assert len(gathered(seen("a", "tx", one), seen("gw", "tx", two))) == 1  # one end is the same
 
 
+def test_what_two_nodes_tell_the_same_group_are_two_packets() -> None:
+    """As listeners of multicast do, each on its own segment (RFC 3810)."""
+    report = bytes.fromhex("8f00 1234 0000 0001 0400 0000") + bytes(16)
+    one, two = (ip6(report, 58, source, "ff02::16") for source in ("fe80::1", "fe80::9"))
+    found = gathered(
+        seen("r2", "tx", one, 1), seen("srv", "rx", one, 1),
+        seen("gw", "tx", two, 2), seen("cli", "rx", two, 2),
+    )  # fmt: skip
+    assert [[s.node for s in p.sightings] for p in found] == [["r2", "srv"], ["gw", "cli"]]
+
+
+def test_an_icmp_error_is_one_whatever_nat_makes_of_what_it_quotes() -> None:
+    """Both of its own addresses, and both of those within."""
+    about = udp(5, 53, b"query")
+    error = bytes.fromhex("0103 0000 0000 0000")
+    before, after = (
+        ip6(error + ip6(about, 17, client, "fd03::9"), 58, "fd02::2", client)
+        for client in ("fd02::1", "fd01::2")
+    )
+    (found,) = gathered(seen("r2", "tx", before, 1), seen("gw", "tx", after, 2))
+    assert [s.node for s in found.sightings] == ["r2", "gw"]
+    four = bytes.fromhex("0301 0000 0000 0000")
+    before, after = (
+        ip(four + ip(about, 17, client, "10.3.0.9"), 1, "10.2.0.2", client)
+        for client in ("10.2.0.1", "10.1.0.2")
+    )
+    assert len(gathered(seen("r2", "tx", before, 1), seen("gw", "tx", after, 2))) == 1
+
+
 def test_a_buffer_that_was_given_to_somebody_else_tells_nothing() -> None:
     other = ip(udp(1, 53, b"who?"), 17)
     later = seen("gw", "rx", other, known="buffer")

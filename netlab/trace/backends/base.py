@@ -79,5 +79,7 @@ class Backend:
     """What it takes where that is what is missing."""
     lacks: Callable[[], Mapping[str, str]] = dict
     """What it cannot see here though it can run, and why: asked where ``obstacle`` is."""
+    sees_ways: bool = True
+    """Whether it sees where a packet is; else it knows only what came of it."""
     instead_of: str = ""
     """The backend that tells all of it and more; where that one watches, this one need not."""

@@ -149,4 +149,5 @@ backend = Backend(
     option="CONFIG_NF_CT_NETLINK",
     obstacle=obstacle,
     watch=Tracking,
+    sees_ways=False,
 )

@@ -164,4 +164,5 @@ backend = Backend(
     option="/proc",
     obstacle=obstacle,
     watch=watch,
+    sees_ways=False,
 )

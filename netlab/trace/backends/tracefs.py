@@ -187,5 +187,6 @@ backend = Backend(
     obstacle=instances.obstacle,
     watch=watch,
     lacks=lacks,
+    sees_ways=False,
     instead_of="bpf",
 )
