@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from netlab.cli.which import lab_name, no_such_lab, renderer, state_directory
-from netlab.errors import LabNotFound, UsageError
+from netlab.errors import LabNotFound, MachineLacks, UsageError
 
 if TYPE_CHECKING:
     from netlab.kernel.visits import Visits
@@ -53,6 +53,11 @@ def trace(lab_or_file: str, words: Words, options: Options) -> int:
     if options.expect:
         check_expected(options.expect)
     backends = chosen(options.backends, frames=bool(options.pcap))
+    if not any(backend.sees_ways for backend in backends.values()):
+        raise UsageError(
+            f"--backends {options.backends}: where the packet is, nobody of these sees",
+            hint=f"these do: {', '.join(n for n, known in chosen('').items() if known.sees_ways)}",
+        )
     terrain, identities, gaps = lab_of(lab_or_file)
     probe = probe_of(words, terrain)
     teaches = options.detail == "teach" and not options.json
@@ -60,6 +65,12 @@ def trace(lab_or_file: str, words: Words, options: Options) -> int:
     with visiting(identities) as visits:
         foretold = _foretold(terrain, probe, visits, options.respond)
         record = observe(terrain, request, visits, backends, say)
+    if not any(record.watched(name) for name in backends if backends[name].sees_ways):
+        raise MachineLacks(
+            "nobody can watch packets here: "
+            + "; ".join(f"{name}: {why}" for name, why in record.backends if why),
+            hint="`netlab explain` foretells, and sends nothing; `netlab doctor` says who can",
+        )
     record = replace(record, gaps=(*gaps, *record.gaps))
     found = located(conclude(record), terrain.digest)
     if foretold is not None:
@@ -126,12 +137,6 @@ def chosen(names: str, *, frames: bool = False) -> Mapping[str, Backend]:
         raise UsageError(
             f"--backends {unknown[0]}: nobody of that name watches",
             hint=f"there are: {', '.join(known)}",
-        )
-    if not any(known[name].sees_ways for name in wanted):
-        able = [name for name, backend in known.items() if backend.sees_ways]
-        raise UsageError(
-            f"--backends {names}: where the packet is, nobody of these sees",
-            hint=f"these do: {', '.join(able)}",
         )
     return {n: replace(known[n], instead_of="") for n in known if n in wanted}
 

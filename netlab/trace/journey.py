@@ -101,7 +101,6 @@ def observe(
         scene = Scene(terrain, sender.probe, visits, in_depth=request.in_depth)
         watches, told = open_watches(scene, backends)
         stack.callback(close_watches, watches)
-        _check(backends, told)
         sightings = _Watching(scene, request, sender, responder, watches, say).to_the_end()
         probe = replace(sender.probe, result=sender.result() or NO_ANSWER)
         gaps = tuple(gap for watch in watches for gap in watch.gaps())
@@ -111,15 +110,6 @@ def observe(
             record = replace(record, facts=with_sockets(record, visits))
         spent = round((time.perf_counter() - start) * 1000, 1)
     return replace(record, milliseconds=spent)
-
-
-def _check(backends: Mapping[str, Backend], told: Sequence[tuple[str, str]]) -> None:
-    """Nothing is sent where nobody sees where it goes."""
-    if not any(backends[name].sees_ways and not why for name, why in told):
-        raise MachineLacks(
-            "nobody can watch packets here: " + "; ".join(f"{n}: {why}" for n, why in told if why),
-            hint="`netlab explain` foretells, and sends nothing; `netlab doctor` says who can",
-        )
 
 
 def kept_time() -> socket.socket:

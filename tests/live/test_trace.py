@@ -9,13 +9,16 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from netlab.cli.trace import chosen, lab_of
+from netlab.cli.trace import Options, chosen, lab_of, trace
+from netlab.errors import MachineLacks
 from netlab.kernel.visits import visiting
+from netlab.trace.backends.base import CannotWatch, Scene, Watch
 from netlab.trace.conclude import conclude
 from netlab.trace.journey import Request, observe
 from netlab.trace.model import Hook, Trace
@@ -137,6 +140,18 @@ def test_who_can_not_watch_is_missed_and_named(office: str) -> None:
         assert found["backends"] == [[name, ""]]
         nodes = [hop["node"] for hop in found["legs"][0]["hops"]]
         assert nodes == ["cli", "sw", "gw", "srv"]
+
+
+def test_where_nobody_sees_the_way_no_end_is_told(
+    office: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(scene: Scene) -> Watch:
+        raise CannotWatch("not today")
+
+    blind = {name: replace(backend, watch=refuses) for name, backend in chosen("").items()}
+    monkeypatch.setattr("netlab.cli.trace.chosen", lambda names, frames=False: blind)
+    with pytest.raises(MachineLacks, match="nobody can watch packets here: bpf: not today"):
+        trace(office, Words("cli", "srv"), Options())
 
 
 def test_expectations_are_exit_codes(office: str) -> None:
