@@ -7,6 +7,8 @@ topology, stands behind a tab.
 from __future__ import annotations
 
 import os
+import re
+import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -29,26 +31,32 @@ WIDTH = 11
 """Columns of a step's first word."""
 GOOD = m.REACHED
 ARROWS = {"forward": "→", "reply": "←", "error": "←", "clone": "↪"}
-LESSON = 82
-"""Columns of a lesson."""
+LESSON, INDENT = 82, 17
+"""Columns of a lesson, and those before it."""
+NARROW = 20
+SENTENCE = re.compile(r"(?<=[.)]) (?=[A-Z])")
+VALUES = ("device", "prefix", "via", "destination", "mac", "original", "reply")
+"""Of a step: what a lesson may be told anew with, though it is the same."""
 MANY_RULES = 12
 """Of so many rules that did not match only the last few are shown."""
 SHOWN_RULES = 4
 
 
-def lines(trace: m.Trace, detail: Detail, taught: Taught | None = None) -> Iterator[Line]:
-    """``taught``: what was measured at its steps."""
+def lines(
+    trace: m.Trace, detail: Detail, taught: Taught | None = None, columns: int = sys.maxsize
+) -> Iterator[Line]:
+    """``taught``: what was measured at its steps; ``columns``: that lessons fit into."""
     yield _probe(trace), ""
     if trace.source == "observed":
         yield _watchers(trace), "dim"
     yield from _headline(trace)
-    said: set[str] = set()
+    lessons = _Lessons(columns)
     if detail == "brief":
         yield from _brief(trace)
     else:
         for number, leg in enumerate(trace.legs):
             if leg.kind != "clone" or detail == "all":
-                yield from _leg(leg, detail, _measured(taught, number), said)
+                yield from _leg(leg, detail, _measured(taught, number), lessons)
         clones = [leg for leg in trace.legs if leg.kind == "clone"]
         if clones and detail != "all":
             ends = ", ".join(dict.fromkeys(leg.hops[-1].node for leg in clones))
@@ -105,7 +113,8 @@ def _watchers(trace: m.Trace) -> str:
     found = "  ".join(f"{name} {'–' if why else '✓'}" for name, why in trace.backends)
     reasons = "".join(f"; {name}: {why}" for name, why in trace.backends if why)
     cookie = f"cookie {trace.probe.cookie:#010x}" if trace.probe.cookie else "the lab's own packet"
-    return f"{cookie}   {found}{reasons}   {trace.milliseconds:.0f} ms"
+    spent = f"   {trace.milliseconds:.0f} ms" if trace.milliseconds else ""
+    return f"{cookie}   {found}{reasons}{spent}"
 
 
 def _headline(trace: m.Trace) -> Iterator[Line]:
@@ -140,9 +149,8 @@ def _brief(trace: m.Trace) -> Iterator[Line]:
 
 
 def _leg(
-    leg: m.Leg, detail: Detail, measured: Mapping[tuple[int, int], str], said: set[str]
+    leg: m.Leg, detail: Detail, measured: Mapping[tuple[int, int], str], lessons: _Lessons
 ) -> Iterator[Line]:
-    """``said``: lessons that were given already."""
     name = {"reply": "answer", "error": "error", "clone": "copy"}.get(leg.kind, leg.kind)
     yield "", ""
     yield f"{ARROWS[leg.kind]} {name}" + (f"  {_packet(leg.packet)}" if leg.packet else ""), "bold"
@@ -158,7 +166,7 @@ def _leg(
         yield f"{'└' if last else '├'}─ {hop.node}{role}", "bold"
         bar = "  " if last else "│ "
         here = {step: text for (of, step), text in measured.items() if of == place}
-        for text, style in _steps(hop, detail, here, said):
+        for text, style in _steps(hop, detail, here, lessons):
             yield f"{bar}   {text}", style
 
 
@@ -170,7 +178,7 @@ def _circling(hops: Sequence[m.Hop]) -> range:
 
 
 def _steps(
-    hop: m.Hop, detail: Detail, measured: Mapping[int, str], said: set[str]
+    hop: m.Hop, detail: Detail, measured: Mapping[int, str], lessons: _Lessons
 ) -> Iterator[Line]:
     quiet: list[str] = []
     for place, step in enumerate(hop.steps):
@@ -182,23 +190,35 @@ def _steps(
             quiet = []
         yield from _STEPS[step.kind](step, detail)
         if detail == "teach":
-            yield from _taught(step, hop, measured.get(place, ""), said)
+            yield from lessons.of(step, hop, measured.get(place, ""))
     if quiet:
         yield _quiet(quiet)
 
 
-def _taught(step: m.Step, hop: m.Hop, measured: str, said: set[str]) -> Iterator[Line]:
-    """What the kernel does at such a step, once; then what it did at this one."""
-    from netlab.trace.teach import lesson
+class _Lessons:
+    """Each sentence is told once, at the first step that it is about."""
 
-    anywhere: Any = step
-    known = lesson(replace(anywhere, device="") if hasattr(step, "device") else step, hop)
-    if known not in said:
-        said.add(known)
-        for line in textwrap.wrap(lesson(step, hop), LESSON):
+    def __init__(self, columns: int) -> None:
+        self._width = max(NARROW, min(LESSON, columns - INDENT))
+        self._said: set[str] = set()
+
+    def of(self, step: m.Step, hop: m.Hop, measured: str) -> Iterator[Line]:
+        """What the kernel does at such a step; then what it did at this one."""
+        for line in textwrap.wrap(" ".join(self._new(step, hop)), self._width):
             yield f"{'':{WIDTH}} {line}", "dim"
-    for text in textwrap.wrap(f"Here: {measured}" if measured else "", LESSON):
-        yield f"{'':{WIDTH}} {text}", ""
+        for line in textwrap.wrap(f"Here: {measured}" if measured else "", self._width):
+            yield f"{'':{WIDTH}} {line}", ""
+
+    def _new(self, step: m.Step, hop: m.Hop) -> Iterator[str]:
+        from netlab.trace.teach import lesson
+
+        anywhere: Any = step
+        anywhere = replace(anywhere, **{n: "…" for n in VALUES if getattr(step, n, "")})
+        said = SENTENCE.split(lesson(step, hop))
+        for sentence, known in zip(said, SENTENCE.split(lesson(anywhere, hop)), strict=True):
+            if known not in self._said:
+                self._said.add(known)
+                yield sentence
 
 
 def _quiet(hooks: Sequence[str]) -> Line:
@@ -232,6 +252,8 @@ def _tx(step: Any, detail: Detail) -> Iterator[Line]:
     size = f"  {step.packet.length} bytes" if step.packet and step.packet.length else ""
     if step.packet and step.packet.within:
         size += f" in {step.packet.within.partition(' ')[0]}"
+    if step.packet and step.packet.fragment and detail != "all":
+        size += ", the first fragment"
     more = f"  {_packet(step.packet)}" if detail == "all" and step.packet else ""
     yield _row("out", f"{step.device}{size}{more}", _at(step.time))
 

@@ -21,10 +21,17 @@ FEW = 10
 WIDEST = 38
 """Columns of what stands below each other."""
 MANY_NODES, SHOWN_NODES = 12, 5
-ECHOES = {
-    **dict.fromkeys(("8/0", "128/0"), "echo request"),
-    **dict.fromkeys(("0/0", "129/0"), "echo reply"),
-}
+QUESTIONS = {
+    "icmp": {"8/0": "echo request", "0/0": "echo reply"},
+    "icmpv6": {
+        "128/0": "echo request", "129/0": "echo reply", "130/0": "multicast listener query",
+        "131/0": "multicast listener report", "132/0": "multicast listener done",
+        "133/0": "router solicitation", "134/0": "router advertisement",
+        "135/0": "neighbour solicitation", "136/0": "neighbour advertisement",
+        "137/0": "redirect", "143/0": "multicast listener report",
+    },
+}  # fmt: skip
+"""What is no error, by type and code (RFC 792, 3810, 4443, 4861)."""
 
 
 def begun(lab: str, text: str, first: int, dropped: bool) -> str:
@@ -81,8 +88,8 @@ def _more(packet: Packet) -> str:
     if packet.flags:
         return f" [{packet.flags}]"
     if packet.icmp:
-        name = ICMP_NAMES.get(packet.protocol, {}).get(packet.icmp)
-        return f" {name or ECHOES.get(packet.icmp, packet.icmp)}"
+        names = ICMP_NAMES.get(packet.protocol, {}) | QUESTIONS.get(packet.protocol, {})
+        return f" {names.get(packet.icmp, packet.icmp)}"
     return f" {packet.length} bytes" if packet.protocol == "udp" else ""
 
 

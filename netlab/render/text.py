@@ -264,7 +264,7 @@ class TextRenderer:
     ) -> None:
         from netlab.render import journey
 
-        for text, style in journey.lines(trace, detail, taught):
+        for text, style in journey.lines(trace, detail, taught, self._columns()):
             self._aligned(text, style)
         if detail == "all":
             for text, style in journey.events(events):

@@ -181,6 +181,9 @@ PLACES: dict[str, Reason] = {
     "ip_rcv_finish_core": Reason("nobody here has joined that group, or its options are refused"),
     "ip_forward": Reason("it came in a frame that is not for this node alone"),
     "ip_mc_output": Reason("its multicast TTL is used up"),
+    "neigh_invalidate": Reason(
+        "nobody answered for the next hop", "is it up, and on that segment?"
+    ),
     "ip_mr_input": Reason("nobody routes multicast here"),
     "ip6_mc_input": Reason("nobody here has joined that multicast group"),
     "ip6_pkt_drop": Reason("a blackhole, unreachable or prohibit route took it", "ip -6 route"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
+from netlab.render import journey
 from netlab.render.live import Lines, begun, ended
 from netlab.trace.live import Sums, Told
 from netlab.trace.model import Cause, Disposition, Packet, Rule
@@ -64,6 +65,12 @@ def test_columns_stand_below_each_other() -> None:
     assert len({row.index("cli → sw") for row in rows}) == 1
 
 
+def test_one_told_in_full_took_no_time_to_trace() -> None:
+    kept = trace("kernel-alone")
+    found = replace(kept, probe=replace(kept.probe, cookie=0), milliseconds=0.0)
+    assert [text for text, _ in journey.lines(found, "usual")][1] == "the lab's own packet   bpf ✓"
+
+
 def test_what_it_begins_with() -> None:
     assert begun("lab", "tcp", 0, False) == (
         "following packets of lab that match 'tcp', until Ctrl-C"
@@ -103,6 +110,9 @@ def test_packets_are_named_as_tcpdump_would() -> None:
     for packet, words in (
         (asked, "icmp cli → 10.9.9.9 echo request"),
         (replace(asked, icmp="3/3"), "icmp cli → 10.9.9.9 port unreachable"),
+        (Packet("icmpv6", "fe80::1", "ff02::1:ff00:9", icmp="135/0"),
+         "icmpv6 fe80::1 → ff02::1:ff00:9 neighbour solicitation"),
+        (Packet("icmpv6", "fe80::1", "ff02::16", icmp="200/3"), "icmpv6 fe80::1 → ff02::16 200/3"),
         (Packet("udp", "fd00:9::9", "10.1.0.2", 5, 53, length=40),
          "udp [fd00:9::9]:5 → cli:53 40 bytes"),
     ):  # fmt: skip

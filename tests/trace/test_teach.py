@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import get_args
 
 import pytest
 
+from netlab.render.journey import lines
 from netlab.trace import model as m
+from netlab.trace.taught import of
 from netlab.trace.teach import _LESSONS, lesson
+from tests.trace.kept import record, trace
 
 HOST, SWITCH = m.Hop("gw", "router", ()), m.Hop("sw", "switch", ())
 RULE = m.Rule("inet", "nat", "post", 4, "masquerade", True)
@@ -48,3 +52,14 @@ def test_a_lesson_tells_of_this_packet(step: m.Step, hop: m.Hop, said: str) -> N
     told = lesson(step, hop)
     assert said in told
     assert bool(told) == bool(said)
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_each_lesson_is_told_once_as_wide_as_there_is_room(columns: int) -> None:
+    found = trace("kernel-in-depth")
+    told = list(lines(found, "teach", of(record("kernel-in-depth"), found), columns))
+    lessons = " ".join(text.strip("│ ") for text, style in told if style == "dim")
+    for words in ("the longest prefix wins", "Table local has", "MAC is needed", "is the last of"):
+        assert lessons.count(words) == 1, words
+    deep = [text for text, _ in told if re.match(r"[│ ] {16}\S", text)]
+    assert 70 < max(map(len, deep)) <= columns
