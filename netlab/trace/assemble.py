@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, cast
@@ -530,6 +531,9 @@ def changed(before: Packet, after: Packet) -> Iterator[Change]:
 
 # chains
 
+NEVER = sys.maxsize
+"""The place of a rule that is not come back to."""
+
 
 def walked(messages: Sequence[Seen], fact: ChainFact | None, facts: Facts) -> Chain:
     """A base chain as the packet went through it, with the rules in between that did not match."""
@@ -541,8 +545,10 @@ def walked(messages: Sequence[Seen], fact: ChainFact | None, facts: Facts) -> Ch
     for seen in messages:
         told = seen.sighting
         if told.point == "policy":
-            rules += _passed_over(facts, stack[0][0], stack[0][1], 0, None)
-            verdict, by_policy = told.verdict, True
+            while stack:
+                done, tried = stack.pop()
+                rules += _passed_over(facts, done, tried, len(stack), None)
+            verdict, by_policy, stack = told.verdict, True, [(chain, 0)]
         elif told.point == "return" or (told.point == "rule" and not told.handle):
             continue
         elif told.point == "rule":
@@ -556,7 +562,8 @@ def walked(messages: Sequence[Seen], fact: ChainFact | None, facts: Facts) -> Ch
             depth = len(stack) - 1
             rules += _passed_over(facts, here, tried, depth, told.handle)
             rules.append(_matched(facts, here, told.handle, _said(told.verdict, told.jump), depth))
-            stack[-1] = (here, _place(facts, here, told.handle) + 1)
+            comes_back = told.verdict not in ("goto", "return")
+            stack[-1] = here, _place(facts, here, told.handle) + 1 if comes_back else NEVER
             if told.verdict in ("jump", "goto"):
                 stack.append(((told.family, told.table, told.jump), 0))
             elif told.verdict in ("accept", "drop", "stolen", "queue"):
