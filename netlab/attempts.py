@@ -33,6 +33,9 @@ OUTCOMES = {
     errno.EINVAL: "unreachable",
 }
 """What connect(2) ends with; a blackhole route says EINVAL."""
+RECVERR = {4: (socket.IPPROTO_IP, 11), 6: (socket.IPPROTO_IPV6, 25)}
+"""IP_RECVERR and IPV6_RECVERR: errors are kept with who sent them (ip(7), ipv6(7)); without, the
+kernel tells who sends datagrams nothing of a router's "network unreachable" (udp(7))."""
 
 
 class Where(Protocol):
@@ -66,6 +69,7 @@ def datagram(where: Where, node: str, address: str, port: int, data: bytes, with
     sock = where.inside(node, lambda: socket.socket(family, socket.SOCK_DGRAM))
     with sock:
         sock.setblocking(False)
+        sock.setsockopt(*RECVERR[6 if ":" in address else 4], 1)
         try:
             sock.connect((address, port))  # so that ICMP errors reach the socket (udp(7))
             sock.send(data)

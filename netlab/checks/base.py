@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
+from netlab.errors import KernelRefused
 from netlab.kernel.port import Machine
 from netlab.kernel.visits import Visits
 from netlab.resources import Inventory
@@ -41,6 +42,17 @@ class Site:
         self.terrain = looked_up(self.terrain, self.visits)
         return True
 
+    def lost(self) -> list[str]:
+        """Nodes that were there at the beginning, and whose namespaces somebody has deleted."""
+        return [node for node, spot in self.terrain.spots.items() if not self._is_there(spot.ns)]
+
+    def _is_there(self, ns: str) -> bool:
+        try:
+            self.visits.at(ns, lambda: None)
+        except (FileNotFoundError, KernelRefused):
+            return False
+        return True
+
     def inside(self, node: str, act: Callable[[], T]) -> T:
         """What ``act`` returns in the node; sockets that it opens are the node's."""
         return self.visits.at(self.terrain.spots[node].ns, act)
@@ -57,6 +69,13 @@ class Seen(NamedTuple):
     """Why the network cannot be judged by it; "" where it can."""
     evidence: tuple[str, ...] = ()
     """What else is worth knowing where it is not what is expected."""
+    missed: str = ""
+    """What an ICMP error would have said that was expected, where nothing came at all."""
+
+
+def missed(expected: str, outcome: str) -> str:
+    """``refused`` or ``unreachable``, where silence came instead; "" else."""
+    return expected if outcome == "denied" and expected in ("refused", "unreachable") else ""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """What shows that a way works by which something else is denied: a positive control.
 
 It is another test between the same two nodes that held, an echo there or back, or its drop by a
-rule, seen by a trace. What was used is said; without one a denial is inconclusive.
+rule, or by a route of that type, seen by a trace. What was used is said; without one a denial is
+inconclusive.
 """
 
 from __future__ import annotations
@@ -43,10 +44,16 @@ def control(
         if answered(probe.target, address):
             return f"an echo from {probe.target} to {address} is answered"
     found = traced(words)
-    if found and found.disposition is Disposition.DENIED and found.place and found.cause:
+    if found and found.disposition in FORBIDDEN and found.place and found.cause:
         rule = found.cause.rule
-        return f"its drop at {found.place.node} was seen: {rule.text if rule else found.cause.name}"
+        by_route = found.disposition is Disposition.NULL_ROUTED and found.cause.sentence
+        what = rule.text if rule else by_route or found.cause.name
+        return f"its drop at {found.place.node} was seen: {what}"
     return ""
+
+
+FORBIDDEN = frozenset({Disposition.DENIED, Disposition.NULL_ROUTED})
+"""By somebody who meant it."""
 
 
 def _same_way(one: Probe, other: Probe) -> bool:

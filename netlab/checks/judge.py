@@ -21,6 +21,7 @@ from netlab.checks.base import Seen, Site, Sort
 from netlab.checks.controls import Held, control
 from netlab.checks.counted import counted, packets
 from netlab.checks.evidence import evidence, traced
+from netlab.checks.unsaid import LIMITED, unsaid
 from netlab.checks.verdicts import Verdict
 from netlab.errors import KernelRefused, LabNotFound, MachineLacks, UsageError
 from netlab.model.checks import Test
@@ -138,7 +139,14 @@ class _Bench:
         )
         if site.gaps:
             return replace(bare, saw="it was not tried", why="; ".join(site.gaps))
-        began = time.monotonic()
+        found = self._found(bare, test, sort)
+        if found.verdict != "pass" and (lost := site.lost()):
+            why = f"somebody took down {', '.join(lost)} meanwhile"
+            return replace(found, verdict="inconclusive", why=why, advice="", evidence=(), line="")
+        return found
+
+    def _found(self, bare: Verdict, test: Test, sort: Sort) -> Verdict:
+        site, began = self._site, time.monotonic()
         try:
             seen, tries = _tried(test, sort, site, self._given_up)
             verdict = self._weighed(replace(bare, saw=seen.words, tries=tries), test, sort, seen)
@@ -154,12 +162,22 @@ class _Bench:
             doubt = seen.doubt or _absent(sort.words(test), self._site)
             if doubt:
                 return replace(bare, why=doubt)
+            if kept := self._kept_back(bare, sort.words(test), seen.missed):
+                return kept
             failed = replace(bare, verdict="fail", evidence=seen.evidence)
             return failed if self._given_up.is_set() else self._explained(failed, sort.words(test))
         words = sort.words(test)
         if words is None or not sort.denies(test):
             return replace(bare, verdict="pass")
         return self._ended(bare, words) if sort.loses(test) else self._controlled(bare, words)
+
+    def _kept_back(self, bare: Verdict, words: Words | None, missed: str) -> Verdict | None:
+        """Of an ICMP error that did not come, where the kernel's limit is to blame."""
+        found = self._traced(words) if words and missed else None
+        if found is None or found.place is None or unsaid(found) != missed:
+            return None
+        saw = f"a trace saw how it ends, at {found.place.node}: {found.disposition}"
+        return replace(bare, verdict="pass", control=f"{saw}; {LIMITED}")
 
     def _explained(self, verdict: Verdict, words: Words | None) -> Verdict:
         with self._looking:
@@ -203,7 +221,6 @@ class _Bench:
             return traced(words, self._site)
 
 
-LIMITED = "the kernel says so only now and then (net.ipv4.icmp_ratelimit), so that most is silence"
 ARRIVED = "a trace saw a socket take it, so that the silence is a program's"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from netlab import attempts
-from netlab.checks.base import Seen, Site, Sort
+from netlab.checks.base import Seen, Site, Sort, missed
 from netlab.checks.places import address_of, words_of
 from netlab.model.checks import TcpTest
 from netlab.trace.request import Words
@@ -17,7 +17,8 @@ def attempt(test: TcpTest, site: Site, within: float) -> Seen:
     address = address_of(words(test), site)
     outcome = attempts.connect(site, test.from_, address, test.port, within)
     is_met = outcome == test.expect or (test.expect == "lost" and outcome in SILENT)
-    return Seen(is_met, f"connect to {address} port {test.port}: {outcome}")
+    said = f"connect to {address} port {test.port}: {outcome}"
+    return Seen(is_met, said, missed=missed(test.expect, outcome))
 
 
 SILENT = frozenset({"denied", "unreachable", "lost"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from netlab import attempts
-from netlab.checks.base import Seen, Site, Sort
+from netlab.checks.base import Seen, Site, Sort, missed
 from netlab.checks.places import address_of, words_of
 from netlab.model.checks import UdpTest
 from netlab.trace.request import Words
@@ -17,7 +17,8 @@ def attempt(test: UdpTest, site: Site, within: float) -> Seen:
     address, data = address_of(words(test), site), test.send.encode()
     outcome = attempts.datagram(site, test.from_, address, test.port, data, within)
     is_met = outcome == test.expect or (test.expect == "lost" and outcome in SILENT)
-    return Seen(is_met, f"datagram to {address} port {test.port}: {outcome}")
+    said = f"datagram to {address} port {test.port}: {outcome}"
+    return Seen(is_met, said, missed=missed(test.expect, outcome))
 
 
 SILENT = frozenset({"denied", "unreachable", "lost"})

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from netlab.cli.run import meanwhile
-from netlab.cli.which import renderer
+from netlab.cli.which import check_place, renderer
 from netlab.cli.work import read
 from netlab.errors import UsageError
 
@@ -62,7 +61,7 @@ def matrix(lab_or_file: str, words: Words, files: Files, json: bool) -> int:
     if before is not None:
         asked = _as_saved(asked, words, before, files.against)
     for option, path in zip(("--save", "--html"), (files.save, files.html), strict=True):
-        _check(option, path)
+        check_place(option, path)
     if is_up(lab_or_file):
         return _taken(lab_or_file, asked, before, files, json)
     wanted = read(lab_or_file)
@@ -117,12 +116,6 @@ def _saved(path: str) -> Matrix:
         raise UsageError(f"--against {path}: {problem.strerror}") from None
     except UnicodeDecodeError:
         raise UsageError(f"--against {path}: it is no text") from None
-
-
-def _check(option: str, path: str) -> None:
-    directory = os.path.dirname(path) or "."
-    if path and not os.path.isdir(directory):
-        raise UsageError(f"{option} {path}: there is no directory {directory}")
 
 
 def _taken(

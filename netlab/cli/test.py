@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
 from netlab.cli.run import meanwhile
-from netlab.cli.which import renderer
+from netlab.cli.which import check_place, renderer
 from netlab.cli.work import Read, ground, read
 from netlab.errors import UsageError
 from netlab.lab import lifecycle
@@ -40,6 +40,7 @@ def test(lab_or_file: str, wish: Wish) -> int:
     """The exit code: 1 where a test did not pass. Raises NetlabError."""
     from netlab.cli.explain import is_up
 
+    check_place("--junit", wish.junit)
     if wish.bundle:
         from netlab.cli.bundle import check
 

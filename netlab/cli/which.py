@@ -10,7 +10,7 @@ import os
 import sys
 from contextlib import suppress
 
-from netlab.errors import LabNotFound, StateRefused
+from netlab.errors import LabNotFound, StateRefused, UsageError
 from netlab.lab import state
 
 TYPE_CHECKING = False
@@ -25,6 +25,15 @@ STATE = "NETLAB_STATE"
 
 
 WHICH_ARE = "`netlab ls` tells which are"
+
+
+def check_place(option: str, path: str) -> None:
+    """Before anything is done for a file that an option names. Raises UsageError."""
+    directory = os.path.dirname(path) or "."
+    if path and not os.path.isdir(directory):
+        raise UsageError(f"{option} {path}: there is no directory {directory}")
+    if os.path.isdir(path):
+        raise UsageError(f"{option} {path}: it is a directory", hint="name a file in it")
 
 
 def state_directory() -> str:

@@ -10,13 +10,11 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
-from netlab.attempts import Where
+from netlab.attempts import RECVERR, Where
 from netlab.kernel import limits
 from netlab.matrix.answer import OWN, Answer, of_error, of_send
 from netlab.matrix.pairs import Pair
 
-RECVERR = {4: (socket.IPPROTO_IP, 11), 6: (socket.IPPROTO_IPV6, 25)}
-"""IP_RECVERR and IPV6_RECVERR: errors are kept with who sent them (ip(7), ipv6(7))."""
 ERROR = struct.Struct("=IBBBxII")
 """``sock_extended_err``: errno, origin, type, code, two more (linux/errqueue.h)."""
 ORIGINS = {2: 4, 3: 6}

@@ -102,7 +102,8 @@ def _destination(words: Words, sender: Spot, target: str, terrain: Terrain) -> s
     own = [a for a in map(plain, terrain.spots[target].addresses) if _is_usual(a)]
     if not own:
         raise UsageError(
-            f"{target} has no address to send to", hint="say which one is meant: --to ADDRESS"
+            f"{target} has no address to send to",
+            hint="give it one, or write the address that is meant instead of its name",
         )
     wanted = [words.version] if words.version else [4, 6]
     speaks = {_version(a) for a in sender.addresses if _is_usual(plain(a))}

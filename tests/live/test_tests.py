@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import xml.etree.ElementTree as xml
 from pathlib import Path
 from typing import Any
 
 from tests.live.conftest import Write
-from tests.live.world import done, inside, netlab
+from tests.live.world import done, eventually, inside, netlab
 
 # a ── gw ── b
 LAB = """
@@ -427,3 +430,96 @@ def test_addresses_that_nobody_wrote_are_found(write: Write, lab: str) -> None:
         "tests: [{ping: a, from: b, within: 20s}, {ping: b, from: a, within: 20s}]\n"
     )
     assert netlab("test", file).code == 0
+
+
+def test_a_router_without_a_route_is_heard_of_datagrams_too(write: Write) -> None:
+    (found,) = verdicts(write, "{udp: '192.0.2.1:9', from: a, expect: unreachable}", code=1)
+    assert found["saw"] == "datagram to 192.0.2.1 port 9: unreachable"
+
+
+# a ── gw ── b, where b may say nothing by ICMP, and gw lets no ICMP errors back for port 54
+HUSHED = """
+routing: static
+nodes:
+  a:
+  gw:
+    kind: router
+    sysctls: {net.ipv4.icmp_ratelimit: 3600000}
+    routes: [{to: 192.0.2.0/24, type: prohibit}, {to: 198.51.100.0/24, type: blackhole}]
+    nftables: |
+      table inet f {
+        chain c {
+          type filter hook forward priority 0
+          udp dport 55 counter reject with icmp admin-prohibited
+          udp dport 56 counter drop
+          SHUT
+        }
+      }
+  b: {sysctls: {net.ipv4.icmp_ratelimit: LIMIT}}
+links: [[a, gw], [gw, b]]
+tests:
+"""
+
+
+def hushed(write: Write, *tests: str, limit: int = 3600000, shut: str = "") -> list[dict[str, Any]]:
+    text = HUSHED.replace("LIMIT", str(limit)).replace("SHUT", shut)
+    said = netlab("test", write(text + "".join(f"  - {test}\n" for test in tests)), "--json")
+    found: list[dict[str, Any]] = said.json["tests"]
+    return found
+
+
+def test_an_error_that_the_kernels_limit_keeps_back_is_traced(write: Write) -> None:
+    found = hushed(
+        write,
+        "{udp: 'b:53', from: a, expect: refused, within: 0.2}",
+        "{udp: 'b:55', from: a, expect: unreachable, within: 0.2}",
+        "{udp: '192.0.2.1:9', from: a, expect: unreachable, within: 0.2}",
+        "{udp: 'b:53', from: a, expect: unreachable, within: 0.2}",
+        "{udp: 'b:55', from: a, expect: refused, within: 0.2}",
+        "{udp: 'b:56', from: a, expect: refused, within: 0.2}",
+        "{udp: '198.51.100.1:9', from: a, expect: unreachable, within: 0.2}",
+    )
+    assert words(found) == ["pass"] * 3 + ["fail"] * 4
+    assert [one["control"].partition(";")[0] for one in found[:3]] == [
+        "a trace saw how it ends, at b: refused",
+        "a trace saw how it ends, at gw: denied",
+        "a trace saw how it ends, at gw: null-routed",
+    ]
+
+
+def test_an_error_that_is_lost_on_its_way_back_is_missed(write: Write) -> None:
+    shut = "icmp type destination-unreachable counter drop"
+    test = "{udp: 'b:53', from: a, expect: refused, within: 0.2}"
+    (found,) = hushed(write, test, limit=0, shut=shut)
+    assert found["verdict"] == "fail"
+
+
+def test_a_route_that_forbids_is_a_control(write: Write) -> None:
+    test = "{udp: '198.51.100.1:9', from: a, expect: denied, within: 0.2}"
+    (found,) = hushed(write, test)
+    assert found["verdict"] == "pass"
+    assert found["control"].startswith("its drop at gw was seen: gw has a blackhole route")
+
+
+def test_a_lab_that_goes_meanwhile_cannot_be_judged(
+    write: Write, lab: str, tmp_path: Path
+) -> None:
+    mark = tmp_path / "begun"
+    begins = f"{{run: 'touch {mark}', on: a}}"
+    done("up", write(f"{LAB}  - {begins}\n  - {{tcp: 'b:81', from: a, within: 20}}\n"))
+    tested = subprocess.Popen(
+        [sys.executable, "-m", "netlab", "test", lab, "--json"], stdout=subprocess.PIPE
+    )
+    eventually(mark.exists)
+    done("down", lab)
+    said, _ = tested.communicate(timeout=60)
+    found = json.loads(said)["tests"]
+    assert (tested.returncode, words(found)) == (1, ["pass", "inconclusive"])
+    assert found[1]["why"] == "somebody took down a, gw, b, lonely meanwhile"
+
+
+def test_where_a_report_is_to_go_is_known_before(write: Write, lab: str) -> None:
+    file = write(LAB + "  - {ping: b, from: a}\n")
+    said = netlab("test", file, "--junit", "/nowhere/report.xml")
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith("--junit /nowhere/report.xml: there is no directory /nowhere")
