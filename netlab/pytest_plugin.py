@@ -176,9 +176,9 @@ def labs(request: pytest.FixtureRequest, _netlab_labs: _Labs) -> Callable[[Topol
 
 
 def _opened(topology: Topology, beside: Path) -> Lab:
-    """Raises pytest's skip where the machine cannot, NetlabError where the topology cannot be."""
+    """Skips where the machine cannot, fails where the topology cannot be."""
     from netlab.api import Lab
-    from netlab.errors import KernelRefused, MachineLacks
+    from netlab.errors import KernelRefused, MachineLacks, TopologyError, UsageError
 
     if isinstance(topology, str) and "\n" not in topology:
         topology = beside / topology
@@ -192,6 +192,8 @@ def _opened(topology: Topology, beside: Path) -> Lab:
         if not reasons:
             raise
         pytest.skip(_sentence("; ".join(reasons), refusal.hint))
+    except (TopologyError, UsageError) as mistake:  # of the test's own: netlab's code tells nothing
+        pytest.fail(_sentence(str(mistake), mistake.hint), pytrace=False)
 
 
 def _sentence(reason: str, way_out: str) -> str:

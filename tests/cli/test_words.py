@@ -91,6 +91,7 @@ def test_the_version_is_the_installed_one(monkeypatch: pytest.MonkeyPatch) -> No
         (["kinds", "nope"], "there is no kind nope"),
         (["init", "../x"], "'../x' cannot be a lab's name"),
         (["init", "Big"], "'Big' cannot be a lab's name"),
+        (["up", "x.yaml", "--ttl", "0s"], "--ttl 0s: it takes more than no time, as 10s"),
     ],
     ids=lambda v: " ".join(v) if isinstance(v, list) else "",
 )

@@ -65,6 +65,13 @@ def test_without_a_mark(lab):
 @pytest.mark.topology(TEXT, scope="life")
 def test_of_no_scope(lab):
     pass
+
+@pytest.mark.topology("nodes: {x: }\\nlinks: [[x, z]]\\n")
+def test_of_a_mistake(lab):
+    pass
+
+def test_of_no_file(labs):
+    labs("three.yaml")
 '''
 
 
@@ -86,10 +93,13 @@ def mine(pid: int) -> list[str]:
 def test_labs_as_fixtures(workers: tuple[str, ...], tmp_path: Path, host_unchanged: None) -> None:
     found = run(tmp_path, *workers, PYTEST_ADDOPTS="")
     last = found.stdout.splitlines()[-1]
-    assert re.search(r"1 failed, 7 passed, 2 errors", last), found.stdout
+    assert re.search(r"2 failed, 7 passed, 3 errors", last), found.stdout
     assert "which topology?" in found.stdout
     assert "there are function, class, module, package, session" in found.stdout
     assert "assert 'refused' == 'connected'" in found.stdout
+    assert "lab.yaml:2:13  links[0][1]: unknown node 'z'" in found.stdout
+    assert "three.yaml: No such file or directory" in found.stdout
+    assert "netlab/api.py" not in found.stdout, "whose mistake it is needs none of netlab's code"
     names = re.findall(r"^NAME (\S+)", found.stdout, re.M)
     assert len(names) == len(set(names)) == 5
     shared = set(re.findall(r"^SHARED (\S+)", found.stdout, re.M))

@@ -59,9 +59,12 @@ def time_of(option: str, text: str) -> float:
     from netlab.model.processes import seconds
 
     try:
-        return seconds(text) if text else 0.0
+        found = seconds(text) if text else 0.0
     except ValueError as problem:
         raise UsageError(f"{option}: {problem}") from None
+    if text and not found:
+        raise UsageError(f"{option} {text}: it takes more than no time, as 10s")
+    return found
 
 
 def version_of(ipv4: bool, ipv6: bool) -> int:
