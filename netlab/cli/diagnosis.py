@@ -57,7 +57,8 @@ def _watchers() -> Iterator[Feature]:
             yield Feature(f"trace: {name}", what, False, "", why)
     able = {name for name, told in found.items() if not told}
     letter, words = tier(able)
-    yield Feature("trace", f"tier {letter}: {words}", bool(able), "root")
+    watches = any(backend.sees_ways for name, backend in catalog().items() if name in able)
+    yield Feature("trace", f"tier {letter}: {words}", watches, "root")
 
 
 def _needs(file: str) -> set[str]:

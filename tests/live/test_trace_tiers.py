@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -93,7 +95,11 @@ time.sleep(60)
 
 
 @pytest.mark.skipif(bool(OBSTACLES["tracefs"]), reason=OBSTACLES["tracefs"])
-def test_what_a_killed_process_leaves_is_swept_by_the_next() -> None:
+@pytest.mark.parametrize("sweeps", [lambda: Instance((), {}).close(), lambda: done("gc")])
+def test_what_a_killed_process_leaves_is_swept(
+    sweeps: Callable[[], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NETLAB_STATE", str(tmp_path))  # it looks at all labs there are
     with subprocess.Popen([sys.executable, "-c", STANDS], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         mine = process.stdout.readline().decode().strip()
@@ -101,8 +107,7 @@ def test_what_a_killed_process_leaves_is_swept_by_the_next() -> None:
         Instance((), {}).close()
         assert mine in instances()
         process.send_signal(signal.SIGKILL)
-    assert mine in instances()
-    Instance((), {}).close()
+    sweeps()
     assert mine not in instances()
 
 

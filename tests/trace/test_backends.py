@@ -114,8 +114,10 @@ def test_counters_are_read() -> None:
 def test_the_tier_falls_with_who_can_watch() -> None:
     able = set(catalog())
     letters = [tier(able)[0]]
-    for name in ("bpf", "taps", "nft-trace"):
+    for name in ("bpf", "tracefs", "taps", "nft-trace"):
         able.discard(name)
         letters.append(tier(able)[0])
-    assert letters == ["A", "C", "C", "D"]
+    assert letters == ["A", "B", "C", "C", "D"]
+    assert tier({"bpf", "nft-trace"})[0] == "A", "it sees frames by itself"
+    assert tier({"bpf", "counters"}) == ("A", "the kernel's own reasons and frames, without rules")
     assert TIERS[-1][1] == frozenset(), "there is always an answer"

@@ -114,11 +114,18 @@ def down(
 @commands.command()
 def gc(json: Json = False) -> None:
     """Sweep what a reboot, a crash or `ip netns del` left."""
+    from contextlib import suppress
+
     from netlab.cli.work import ground
     from netlab.lab import lifecycle
     from netlab.lab.interrupt import watched
     from netlab.lab.state import strays
+    from netlab.render.words import count
+    from netlab.trace.tracefs.instance import sweep
 
     with watched():
         sentences = [lifecycle.sweep(ground(), lab) for lab in strays(state_directory())]
+        with suppress(OSError):  # of a kernel or a container without tracefs there are none
+            left = sweep()
+            sentences += [f"{count(left, 'buffer')} of killed traces in tracefs"] if left else []
     renderer(json).swept([s for s in sentences if s])

@@ -42,7 +42,9 @@ def obstacles() -> tuple[dict[str, str], dict[str, Mapping[str, str]]]:
 
 
 TIERS: tuple[tuple[str, frozenset[str], str], ...] = (
-    ("A", frozenset({"bpf", "nft-trace", "taps"}), "the kernel's own reasons, rules, frames"),
+    ("A", frozenset({"bpf", "nft-trace"}), "the kernel's own reasons, rules, frames"),
+    ("A", frozenset({"bpf"}), "the kernel's own reasons and frames, without rules"),
+    ("B", frozenset({"nft-trace", "taps", "tracefs"}), "rules, frames, and reasons for drops"),
     ("C", frozenset({"nft-trace", "taps"}), "rules and frames; reasons are concluded"),
     ("C", frozenset({"nft-trace"}), "rules, without times and frames"),
     ("C", frozenset({"taps"}), "frames, without rules"),

@@ -64,7 +64,7 @@ class Instance:
         """Records that came too fast; where nobody counted, at least so many."""
         try:
             with _locked(f"{self._path}/instances"):
-                self._sweep()
+                _swept(self._path)
                 os.mkdir(self._name)
                 self._held = _lock(self._name, fcntl.LOCK_EX)
         except BaseException:
@@ -75,15 +75,6 @@ class Instance:
         except BaseException:
             self.close()
             raise
-
-    def _sweep(self) -> None:
-        """Take away those of processes that are no more."""
-        for name in os.listdir(f"{self._path}/instances"):
-            where = f"{self._path}/instances/{name}"
-            if name.startswith(PREFIX):
-                with suppress(OSError), _locked(where, fcntl.LOCK_EX | fcntl.LOCK_NB):
-                    self._put("events/enable", "0", where)
-                    os.rmdir(where)
 
     def _set_up(self, events: Sequence[str], filters: Mapping[str, str]) -> None:
         self._put("tracing_on", "0")
@@ -173,6 +164,30 @@ class Instance:
             if self._held >= 0:
                 os.close(self._held)
             os.close(self._root)
+
+
+def sweep() -> int:
+    """Take away those of processes that are no more; how many there were. Raises OSError."""
+    root = mounted()
+    try:
+        path = f"/proc/self/fd/{root}"
+        with _locked(f"{path}/instances"):
+            return _swept(path)
+    finally:
+        os.close(root)
+
+
+def _swept(path: str) -> int:
+    found = 0
+    for name in os.listdir(f"{path}/instances"):
+        where = f"{path}/instances/{name}"
+        if name.startswith(PREFIX):
+            with suppress(OSError), _locked(where, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                with open(f"{where}/events/enable", "w") as file:
+                    file.write("0")
+                os.rmdir(where)
+                found += 1
+    return found
 
 
 @contextmanager
