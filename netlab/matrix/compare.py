@@ -30,7 +30,7 @@ class Difference(NamedTuple):
         if not self.target:
             return f"{self.source} is no more" if self.was else f"{self.source} is new"
         probe = "" if self.probe == "ping" else f" {self.probe}"
-        return f"{self.source} → {self.target}{probe}: was {self.was}, is {self.now}"
+        return f"{self.source} → {self.target}{probe}: was {self.was or 'not there'}, is {self.now}"
 
 
 def differences(before: Matrix, now: Matrix) -> list[Difference]:
@@ -52,7 +52,9 @@ def _pairs(before: Matrix, now: Matrix) -> Iterator[Difference]:
     limited = {*before.limited, *now.limited}
     for cell in now.cells:
         was = known.get(cell.key)
-        if was is not None and not is_same(was, cell, limited):
+        if was is None and {cell.source, cell.target} <= {*before.nodes}:
+            yield Difference(*cell.key, "", cell.word, cell.why)
+        elif was is not None and not is_same(was, cell, limited):
             yield Difference(*cell.key, was.word, cell.word, cell.why)
 
 

@@ -69,6 +69,11 @@ def test_a_port_is_told() -> None:
     ]
 
 
+def test_a_pair_that_somebody_cut_out_of_the_file_is_a_difference() -> None:
+    before = matrix(*WHOLE.cells[1:])
+    assert [d.words for d in differences(before, WHOLE)] == ["a → b: was not there, is answered"]
+
+
 def test_nodes_that_came_and_went_are_told_as_a_whole() -> None:
     now = matrix(cell("ab", "answered"), cell("ad", "denied"), nodes="abd")
     assert [d.words for d in differences(WHOLE, now)] == ["c is no more", "d is new"]
