@@ -358,15 +358,22 @@ class Node:
 
         Raises subprocess.CalledProcessError unless ``check`` is False, and TimeoutExpired.
         """
-        return subprocess.run(
+        ended = subprocess.run(
             [*self._into(), *command],
-            check=check,
+            check=False,
             timeout=timeout,
             input=input,
             stdin=stdin if input is None else None,
             capture_output=True,
             text=True,
         )
+        if check and ended.returncode:
+            failure = subprocess.CalledProcessError(
+                ended.returncode, ended.args, ended.stdout, ended.stderr
+            )
+            failure.add_note(f"{self.name} said: {(ended.stderr or ended.stdout).strip()}")
+            raise failure
+        return ended
 
     def _into(self) -> Sequence[str]:
         return [sys.executable, "-m", "netlab", "exec", self.lab.name, self.name, "--"]
@@ -407,11 +414,23 @@ class Node:
 
     def _address(self, to: str, version: int) -> str:
         if to not in self.lab.nodes:
-            return to
+            return _given(to, self.lab.name)
         found = [a for a in self.lab.addresses(to) if not version or (":" in a) == (version == 6)]
         if not found:
             raise UsageError(f"{to} has no address" + (f" of IPv{version}" if version else ""))
         return found[0]
+
+
+def _given(address: str, lab: str) -> str:
+    """A name that is no node's must not be looked up by the machine, which may know it."""
+    from ipaddress import ip_address
+
+    try:
+        ip_address(address)
+    except ValueError:
+        hint = "a target is the name of a node, or an address"
+        raise LabNotFound(f"lab {lab} has no node {address}", hint=hint) from None
+    return address
 
 
 class Link:

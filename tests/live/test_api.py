@@ -63,6 +63,13 @@ def test_a_lab_is_up_within_its_block_and_no_longer(prefix: str, host_unchanged:
             assert sleeping.wait(10) == -signal.SIGTERM
         with pytest.raises(LabNotFound, match="no node x"):
             lab["x"]
+        for asked in (lambda: a.ping("localhost"), lambda: a.tcp("localhost", 80),
+                      lambda: a.pings(["localhost"])):  # fmt: skip
+            with pytest.raises(LabNotFound, match="no node localhost"):
+                asked()
+        with pytest.raises(subprocess.CalledProcessError) as failed:
+            a.run("sh", "-c", "echo why >&2; exit 3")
+        assert (failed.value.returncode, failed.value.__notes__) == (3, ["a said: why"])
     assert prefix not in labs()
 
 
@@ -147,7 +154,7 @@ def test_a_time_to_live_is_kept_and_who_waits_for_it_goes_with_the_lab(
     done("up", file, "--ttl", "1s")
     eventually(lambda: None if lab in labs() else True)
     done("up", file, "--ttl", "1h")
-    assert len(leases(lab)) == 1
+    eventually(lambda: len(leases(lab)) == 1)  # execve(2) gives a process its words late
     done("down", lab)
     eventually(lambda: None if leases(lab) else True)
     done("up", file)
