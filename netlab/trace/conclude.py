@@ -23,6 +23,7 @@ from netlab.trace.model import (
     Hop,
     Leg,
     Made,
+    Moment,
     Packet,
     Place,
     Probe,
@@ -79,13 +80,19 @@ def _zero(trails: Sequence[Trail]) -> int:
 
 
 def _told(trail: Trail, record: Record, zero: int) -> Told:
-    """Without visits of which nothing can be told, as where only a bridge's own hook was seen."""
+    """Without visits of which nothing can be told, as where only a bridge's own hook was seen.
+
+    Or, at the end, where it was but on its way into a node: of what TCP sends again as the trace
+    ends there may be no more.
+    """
     builders = [
         Builder(v, record.facts.get(v.node, Facts(v.node)), record.terrain, zero)
         for v in trail.visits
     ]
     steps = [tuple(builder.build()) for builder in builders]
     kept = [n for n, some in enumerate(steps) if some] or [0]
+    while len(kept) > 1 and all(isinstance(step, Moment) for step in steps[kept[-1]]):
+        kept.pop()
     visits = tuple(trail.visits[n] for n in kept)
     hops = tuple(
         Hop(v.node, record.terrain.role(v.node), steps[n])

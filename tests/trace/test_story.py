@@ -306,6 +306,16 @@ def test_a_packet_that_was_sent_again_is_told_once(name: str) -> None:
     assert again == trace(name)
 
 
+def test_what_is_sent_again_and_on_its_way_as_the_trace_ends_is_no_part_of_it() -> None:
+    found = record("kernel-alone")
+    there = tuple(s for s in found.sightings if s.buffer in (0, 1))
+    arrival = next(s for s in there if s.point == "backlog" and s.node == "gw")
+    again = replace(arrival, time=arrival.time + 1_010_000_000, buffer=99)
+    once, twice = (conclude(replace(found, sightings=some)) for some in (there, (*there, again)))
+    assert [hop.node for hop in once.legs[0].hops] == ["cli", "sw", "gw", "srv"]
+    assert twice == once
+
+
 def test_a_rule_that_is_gone_since_is_told_by_its_number() -> None:
     found = record("dropped")
     gw = found.facts["gw"]
