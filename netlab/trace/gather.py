@@ -22,7 +22,8 @@ from netlab.trace.model import Packet
 from netlab.trace.sighting import Sighting
 
 Key = tuple[object, ...]
-End = tuple[str, int]
+End = tuple[str, str, int]
+"""Whether it is the source or the destination: an answer may be like what it answers."""
 Ends = tuple[str, str]
 """Source and destination: ``10.1.0.2:50106``, ``[fd00::1]:80``, ``10.1.0.2``."""
 
@@ -38,8 +39,10 @@ PATIENCE = 4.0
 FRAMES = frozenset({"rx", "tx"})
 ENDS = frozenset({"freed", "used", "read", "received", "ready"})
 FINAL = frozenset({"drop", "stolen"})
-FIRST_INFORMATION = b"\x80"
+FIRST_INFORMATION = 128
 """Type of ICMPv6; the ones below are errors (RFC 4443, 2.1)."""
+OF_A_LINK = range(130, 144)
+"""Of multicast listeners and of neighbours, which no router passes on (RFC 3810, 4861)."""
 PAYLOAD = 12
 """Bytes of what a datagram carries that tell it: nftables shows no more."""
 
@@ -175,7 +178,8 @@ class Gathering:
         """All fragments go with the first: they are one packet."""
         for found in reversed(self._open.values()):
             same = found.identification == packet.identification and found.key[0] == packet.protocol
-            if same and {a for a, _ in found.ends} & {packet.source, packet.destination}:
+            ends = {(role, address) for role, address, _ in found.ends}
+            if same and ends & {("from", packet.source), ("to", packet.destination)}:
                 return found
         return None
 
@@ -254,8 +258,10 @@ def key_of(headers: Headers) -> Key:
         told: object = transport[4:14]  # its numbers and flags
     elif packet.protocol == "udp":
         told = transport[4:6] + transport[8 : 8 + PAYLOAD]
-    elif packet.protocol == "icmpv6" and transport[:1] < FIRST_INFORMATION:
+    elif packet.protocol == "icmpv6" and transport and transport[0] < FIRST_INFORMATION:
         told = transport[:2] + transport[6:16]  # NAT changes the addresses that it quotes
+    elif packet.protocol == "icmpv6" and transport and transport[0] in OF_A_LINK:
+        told = transport[:18], packet.source, packet.destination
     else:
         told = transport[:2] + transport[6:18]  # NAT changes what is before, and behind
     return packet.protocol, packet.identification, told
@@ -291,10 +297,10 @@ def rewritten(
 
 def _ends(packet: Packet) -> set[End]:
     """Of what is for many, who sent it: all of a segment may say the same to the same group."""
-    source = packet.source, packet.source_port
+    source = "from", packet.source, packet.source_port
     if ip_address(packet.destination).is_multicast:
         return {source}
-    return {source, (packet.destination, packet.destination_port)}
+    return {source, ("to", packet.destination, packet.destination_port)}
 
 
 def _place(sighting: Sighting, packet: Packet) -> Key:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_address
 from itertools import count
 
 from netlab.firewall.held import OF_TRACES
@@ -99,6 +100,29 @@ def test_what_two_nodes_tell_the_same_group_are_two_packets() -> None:
         seen("gw", "tx", two, 2), seen("cli", "rx", two, 2),
     )  # fmt: skip
     assert [[s.node for s in p.sightings] for p in found] == [["r2", "srv"], ["gw", "cli"]]
+
+
+def test_an_answer_that_is_like_the_question_is_another_packet() -> None:
+    """As an echo server sends it; IPv6 has no identification."""
+    asked = ip6(udp(4000, 7, b"hello"), 17)
+    answered = ip6(udp(7, 4000, b"hello"), 17, "fd00::2", "fd00::1")
+    found = gathered(
+        seen("a", "tx", asked, 1), seen("b", "rx", asked, 1),
+        seen("b", "tx", answered, 2), seen("a", "rx", answered, 2),
+    )  # fmt: skip
+    assert [[s.node for s in p.sightings] for p in found] == [["a", "b"], ["b", "a"]]
+
+
+def test_neighbours_that_tell_each_other_of_themselves_are_two_packets() -> None:
+    """Their addresses begin alike, and nftables shows no more than 20 bytes."""
+    some = ("fd03::1", "fd03::2"), ("fd03::2", "fd03::1")
+    told = [
+        ip6(bytes.fromhex("8800 0000 6000 0000") + ip_address(source).packed, 58, source, to)
+        for source, to in some
+    ]
+    found = gathered(*(rule(node, data, network=data[:40], transport=data[40:60])
+                       for node, data in zip(("r2", "srv"), told, strict=True)))  # fmt: skip
+    assert len(found) == 2
 
 
 def test_an_icmp_error_is_one_whatever_nat_makes_of_what_it_quotes() -> None:
