@@ -7,11 +7,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from netlab.cli import lease
 from netlab.cli.work import Read, ground, located, read
-from netlab.errors import NetlabError, UsageError
+from netlab.errors import LabNotFound, NetlabError, UsageError
 from netlab.lab import lifecycle, state
 from netlab.lab.interrupt import SIGNALS, watched
 
@@ -40,8 +40,7 @@ def run(file: str, command: Sequence[str], node: str) -> int:
         try:
             return _ended(command, name, node)
         finally:
-            with watched():
-                lifecycle.down(here, name)
+            _take_down(here, name)
     finally:
         here.machine.close()
 
@@ -64,10 +63,15 @@ def meanwhile(wanted: Read, command: str) -> Iterator[None]:
         try:
             yield
         finally:
-            with watched():
-                lifecycle.down(here, name)
+            _take_down(here, name)
     finally:
         here.machine.close()
+
+
+def _take_down(here: lifecycle.Ground, name: str) -> None:
+    """Where that was not done already, as by the command: how that ended is what counts."""
+    with watched(), suppress(LabNotFound):
+        lifecycle.down(here, name)
 
 
 def bring_up(here: lifecycle.Ground, wanted: Read) -> None:

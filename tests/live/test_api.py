@@ -183,6 +183,8 @@ def test_a_lab_for_one_command(write: Write, lab: str, host_unchanged: None) -> 
     assert (inside.code, inside.out.split()[0], "10.0.0.0/31" in inside.out) == (0, "alice", True)
     assert program("run", file, "--", "sh", "-c", "kill -9 $$").code == 137
     assert program("run", file, "--", "no-such-command").code == 127
+    takes_down = f"{sys.executable} -m netlab down $NETLAB_LAB; exit 9"
+    assert program("run", file, "--", "sh", "-c", takes_down).code == 9
     assert program("run", file).code == 2
     assert program("run", "--in", "x", file, "--", "true").code == 2
     assert lab not in labs()
