@@ -10,11 +10,10 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from netlab.model.checks import SORTS, ProcessTest, Test
 from netlab.model.ends import check_ends
 from netlab.model.exact import inexact
 from netlab.model.guess import meant
@@ -23,6 +22,9 @@ from netlab.model.sentences import Wrong, sentences, shown, unknown_key
 from netlab.model.source import Path
 from netlab.model.topology import Interface, Link, Node, Topology
 from netlab.model.words import LAB_NAME, InterfaceName, NodeName
+
+if TYPE_CHECKING:
+    from netlab.model.checks import Test
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -265,6 +267,8 @@ class Reader:
                 yield test
 
     def _test(self, path: Path, written: Any) -> Test | None:
+        from netlab.model.checks import SORTS
+
         if not isinstance(written, dict):
             self.say(path, f"a test is a mapping, not {shown(written)}", A_TEST)
             return None
@@ -277,6 +281,8 @@ class Reader:
         return self._read(SORTS[sorts[0]], written, path)  # type: ignore[return-value]
 
     def _speaks_of_nodes(self, path: Path, test: Test, nodes: Mapping[str, Node]) -> bool:
+        from netlab.model.checks import ProcessTest
+
         unknown = [(key, node) for key, node in test.nodes() if node not in nodes]
         for key, node in unknown:
             self.say((*path, key), f"unknown node {node!r}", self._guess(node, nodes))

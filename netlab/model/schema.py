@@ -25,7 +25,10 @@ def schema(
     links: Mapping[str, type[Link]],
 ) -> Schema:
     """With the short forms, and with ``defaults`` and ``groups``."""
-    models: list[type[BaseModel]] = [Topology, *nodes.values(), *devices.values(), *links.values()]
+    from netlab.model.checks import SORTS
+
+    kinds: list[type[BaseModel]] = [*nodes.values(), *devices.values(), *links.values()]
+    models = [Topology, *kinds, *SORTS.values()]
     pairs = [(m, "validation") for m in dict.fromkeys(models)]
     places, document = models_json_schema(pairs, ref_template="#/$defs/{model}")  # type: ignore[arg-type]
     known: dict[str, Schema] = document["$defs"]
@@ -54,6 +57,8 @@ def schema(
             properties[table]["additionalProperties"] = SCALAR
     pair = next(iter(made[f"link {kind}"]["properties"]["endpoints"] for kind in links))
     top = known.pop(_name(places[Topology, "validation"]))
+    tests = [{"$ref": f"#/$defs/{_name(places[test, 'validation'])}"} for test in SORTS.values()]
+    top["properties"]["tests"]["items"] = {"anyOf": tests}
     made["any node"] = _in_part([b for name, b in made.items() if name.startswith("node ")])
     made["any link"] = _in_part([b for name, b in made.items() if name.startswith("link ")])
     return _document(top, node, {"anyOf": [*link["anyOf"], pair]}) | {"$defs": {**known, **made}}
