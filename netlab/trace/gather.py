@@ -151,7 +151,10 @@ class Gathering:
             return self._without_headers(sighting)
         inner = headers.innermost
         known = self._by_buffer.get(sighting.buffer) if sighting.buffer else None
-        if inner.packet.fragment:
+        if not inner.transport and sighting.by != "bpf":  # as of a probe: the first one tells all
+            self._by_group.pop((sighting.node, sighting.id), None)
+            return None
+        if not inner.transport:
             return self._of_pieces(inner.packet) or self._begun(key_of(inner), inner.packet, now)
         key = key_of(inner)
         if known is not None and known.key != key and self._tunnels:
@@ -204,6 +207,7 @@ class Gathering:
         if headers is None:
             return
         packet = headers.innermost.packet
+        found.identification = found.identification or packet.identification
         found.places.add(_place(sighting, packet))
         found.ends |= _ends(packet)
         if not found.is_chosen:
@@ -264,7 +268,9 @@ def key_of(headers: Headers) -> Key:
         told = transport[:18], packet.source, packet.destination
     else:
         told = transport[:2] + transport[6:18]  # NAT changes what is before, and behind
-    return packet.protocol, packet.identification, told
+    # IPv6 has one in fragments alone, and a node on the way may put them together
+    number = packet.identification if "." in packet.source else 0
+    return packet.protocol, number, told
 
 
 def _written(packet: Packet) -> Ends:

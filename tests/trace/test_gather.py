@@ -12,7 +12,7 @@ from netlab.trace.choice import Choice
 from netlab.trace.filters import parse
 from netlab.trace.gather import PATIENCE, SETTLED, Followed, Gathering
 from netlab.trace.sighting import Sighting
-from tests.trace.frames import ip, ip6, tcp, udp
+from tests.trace.frames import fragment6, ip, ip6, tcp, udp
 
 SYN = ip(tcp(40000, 8080, 2), 6, "10.0.0.1", "203.0.113.1")
 TRANSLATED = ip(tcp(40000, 80, 2), 6, "10.0.0.1", "192.168.1.2", ttl=63)
@@ -169,6 +169,31 @@ def test_fragments_are_of_one_packet() -> None:
     other = ip(b"z" * 8, 17, fragment=1, identification=10)
     found = gathered(seen("a", "tx", first), seen("a", "tx", second, 2), seen("a", "tx", other, 3))
     assert [len(p.sightings) for p in found] == [2, 1]
+
+
+def test_without_the_kernel_s_word_the_first_fragment_tells_all() -> None:
+    """As of a probe: a later one that comes after it would make its way go in circles."""
+    ping = bytes.fromhex("0800 0000 0001 0001") + bytes(16)
+    first = ip(ping, 1, fragment=0x2000)
+    later = ip(bytes(24), 1, fragment=3)
+    way = [seen("a", "tx", first, 0, by="taps"), seen("b", "rx", first, 0, by="taps")]
+    pieces = [seen("a", "tx", later, 0, by="taps"), seen("b", "rx", later, 0, by="taps")]
+    (found,) = gathered(way[0], pieces[0], way[1], pieces[1])
+    assert found.sightings == way
+    ruled = rule("b", later, network=later[:20], transport=b"", id=9)
+    known = rule("b", first, network=first[:20], transport=first[20:], id=9)
+    after = rule("b", b"", network=b"", transport=b"", id=9)
+    (found,) = gathered(known, ruled, after)
+    assert found.sightings == [known], "the number is the later one's now"
+
+
+def test_ipv6_that_is_put_together_on_the_way_is_one_packet() -> None:
+    ping = bytes.fromhex("8000 0000 0001 0001") + bytes(16)
+    whole, piece = ip6(ping, 58), ip6(fragment6(ping, 58, 0, True), 44)
+    way = [seen("a", "hook", whole, 1, hook="output"), seen("a", "tx", piece, 2),
+           seen("b", "rx", piece, 2), seen("b", "hook", whole, 3, hook="input")]  # fmt: skip
+    (found,) = gathered(*way)
+    assert found.sightings == way
 
 
 def test_what_is_passed_within_the_kernel_is_no_packet() -> None:
