@@ -21,9 +21,9 @@ from netlab.cli.work import catalogs
 from netlab.model.schema import Schema, schema
 from netlab.trace.backends import TIERS
 from netlab.trace.backends import catalog as watchers
+from netlab.trace.causes import CAUSES
 from netlab.trace.model import MEANING
 from netlab.trace.tracepoints import POINTS, Point
-from netlab.trace.why import CAUSES
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent

@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 
 from netlab.errors import LabNotFound, NetlabError, UsageError
+from netlab.trace.causes import CAUSES
 from netlab.trace.evidence import Evidence
 from netlab.trace.facts import Facts
 from netlab.trace.model import (
@@ -26,7 +27,7 @@ from netlab.trace.model import (
 )
 from netlab.trace.request import Words, check_expected, probe_of
 from netlab.trace.terrain import Device, Spot, Terrain
-from netlab.trace.why import CAUSES, _words, explain, names
+from netlab.trace.why import _words, explain, names
 from tests.trace.kept import NAMES, record, trace
 
 PROBE = Probe("cli", "srv", "tcp", "10.0.0.1", "10.0.0.2", 80, 40000, cookie=7)
