@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netlab.trace.assemble import walked
+from netlab.trace.chains import walked
 from netlab.trace.facts import ChainFact, Facts
 from netlab.trace.follow import Seen
 from netlab.trace.model import Rule

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from netlab.model.words import IP
 from netlab.trace import model
-from netlab.trace.assemble import dropped_words
+from netlab.trace.chains import dropped_words
 from netlab.trace.explain import route
 from netlab.trace.explain.choices import Choice, Choices, Told, each
 from netlab.trace.explain.internet import ENDS, OF_ERRNO, mtu
