@@ -207,7 +207,6 @@ class Gathering:
         if headers is None:
             return
         packet = headers.innermost.packet
-        found.identification = found.identification or packet.identification
         found.places.add(_place(sighting, packet))
         found.ends |= _ends(packet)
         if not found.is_chosen:
@@ -268,9 +267,7 @@ def key_of(headers: Headers) -> Key:
         told = transport[:18], packet.source, packet.destination
     else:
         told = transport[:2] + transport[6:18]  # NAT changes what is before, and behind
-    # IPv6 has one in fragments alone, and a node on the way may put them together
-    number = packet.identification if "." in packet.source else 0
-    return packet.protocol, number, told
+    return packet.protocol, packet.identification, told
 
 
 def _written(packet: Packet) -> Ends:

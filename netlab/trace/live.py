@@ -48,6 +48,8 @@ FRESH = 1.0
 """Seconds for which what a node holds is taken to be the same."""
 MOST_KNOWN = 256
 MOST_SORTS = 1000
+PING = "ping_rcv"
+"""Where the kernel lets a copy of each echo reply fall that only a raw socket is for."""
 ELSEWHERE = frozenset({Disposition.LEFT, Disposition.UNKNOWN})
 LESS = {
     "bpf": "without bpf ({why}) the kernel's own word on each end is not heard",
@@ -286,8 +288,9 @@ class Live:
 
 
 def _has_ended(sightings: Sequence[Sighting]) -> bool:
-    """Whether somebody said so."""
-    return any(s.point == "freed" or s.verdict == "drop" for s in sightings)
+    """Whether somebody said so; that no ping socket waits for it says nothing of raw ones."""
+    freed = [s for s in sightings if s.point == "freed" and not s.function.startswith(PING)]
+    return bool(freed) or any(s.verdict == "drop" for s in sightings)
 
 
 class _Losses:

@@ -17,7 +17,7 @@ what a kernel does not have is left out, and named. Each record begins with a he
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -391,8 +391,3 @@ def _count(code: Code, counter: int) -> None:
     code.load(8, R1, R0)
     code.add(R1, 1)
     code.store(8, R0, 0, R1)
-
-
-def missing_of(layouts: Sequence[Layout]) -> Iterator[str]:
-    for layout in layouts:
-        yield from layout.missing
