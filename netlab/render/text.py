@@ -460,7 +460,7 @@ class TextRenderer:
     def _wrapped(self, before: str, text: str, style: str = "") -> None:
         """What does not fit goes on below, as far in as it began."""
         room = self._columns() - len(before)
-        lines = [text] if len(text) <= room else _folded(text, max(room, NARROW))
+        lines = [text] if len(text) <= max(room, 0) else _folded(text, max(room, NARROW))
         for place, line in enumerate(lines):
             self._say(f"{' ' * len(before) if place else before}{line}".rstrip(), style)
 

@@ -66,6 +66,13 @@ no   cgroup2  ending all processes of a node at once  CONFIG_CGROUPS  (no cgroup
 """
 
 
+def test_a_row_that_ends_in_nothing_is_shown_however_narrow_the_terminal_is() -> None:
+    rows = [("x" * 50, ""), ("y", "z")]
+    shown = on_a_terminal(lambda to: to._table(("first", "last"), rows), 40)
+    assert "x" * 50 in shown
+
+
+
 def test_the_last_column_is_wrapped_where_the_terminal_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
