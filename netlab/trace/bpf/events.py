@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from netlab.kernel import pids
+from netlab.trace.bpf import pids
 from netlab.trace.bpf.assembler import (
     FP,
     R0,

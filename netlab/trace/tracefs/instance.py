@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 
-from netlab.kernel import pids
+from netlab.trace.bpf import pids
 from netlab.trace.tracefs import formats, pages
 from netlab.trace.tracefs.formats import Format, Head
 
