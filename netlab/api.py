@@ -190,7 +190,11 @@ class Lab:
         from netlab.cli.bundle import bundle
 
         recent, self._recent = self._recent, None
-        return Path(bundle(self.name, os.fspath(directory), Why(title, text), recent))
+        try:
+            return Path(bundle(self.name, os.fspath(directory), Why(title, text), recent))
+        finally:
+            if recent is not None:  # of a lab that somebody took down there is no bundle
+                recent.close()
 
     def _still(self) -> None:
         if self._recent is not None:

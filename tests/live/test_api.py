@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,16 @@ def test_a_lab_goes_with_its_owner_even_where_that_is_killed(
         assert prefix in labs()
         process.send_signal(signal.SIGKILL)
     eventually(lambda: None if prefix in labs() or leases(prefix) else True)
+
+
+def test_packets_of_a_lab_that_somebody_took_down_are_let_go(prefix: str, tmp_path: Path) -> None:
+    with Lab(TEXT, name=prefix) as lab:
+        lab.record()
+        done("down", prefix)
+        with pytest.raises(LabNotFound):
+            lab.bundle(tmp_path / "bundle")
+    packets = f"packets of {prefix}"
+    eventually(lambda: packets not in [thread.name for thread in threading.enumerate()])
 
 
 def leases(lab: str) -> list[str]:
