@@ -11,13 +11,16 @@ from struct import Struct
 
 from netlab.kernel.baseline import read
 from netlab.kernel.rtnetlink import IFF_UP, RTEXT_FILTER_SKIP_STATS
-from netlab.kernel.values import Held, RouteKey, Table
+from netlab.kernel.values import Held, RouteKey, RulesKey, Table
 from netlab.kernel.wire import NETLINK_GET_STRICT_CHK, SOL_NETLINK, dump, open_socket
 
 RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE = 18, 22, 26
 IFLA_IFNAME, IFLA_EXT_MASK = 3, 29
 IFA_ADDRESS, IFA_LOCAL = 1, 2
 RTA_DST, RTA_PRIORITY, RTA_TABLE = 1, 6, 15
+NETLINK_NETFILTER, NFT_MSG_GETTABLE, NFTA_TABLE_NAME = 12, 10 << 8 | 1, 1
+NFPROTO = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}
+"""Families of tables (linux/netfilter.h)."""
 FAMILIES = {4: (AF_INET, bytes(4)), 6: (AF_INET6, bytes(16))}
 """And the address that stands for any."""
 
@@ -30,10 +33,10 @@ _NUMBER = Struct("=I")
 _NO_COUNTERS = _ATTRIBUTE.pack(8, IFLA_EXT_MASK) + _NUMBER.pack(RTEXT_FILTER_SKIP_STATS)
 
 
-def held(tables: Collection[Table]) -> Held:
+def held(tables: Collection[Table], *, is_ruled: bool = False) -> Held:
     """Of the namespace that the calling thread stands in; routes, of its ``tables``.
 
-    Raises OSError.
+    ``is_ruled``: tables of nftables as well. Raises OSError.
     """
     with open_socket() as sock:
         devices = dict(_devices(sock))
@@ -43,7 +46,22 @@ def held(tables: Collection[Table]) -> Held:
         silent = up - {name for name, ip in addresses if ":" in ip}
         without = frozenset(name for name in silent if not _takes_ipv6(name))
         told = frozenset(_routes(sock, tables)) if tables else None
-    return Held(frozenset(names.values()), up, without, addresses, told)
+    rules = _rules() if is_ruled else None
+    return Held(frozenset(names.values()), up, without, addresses, told, rules)
+
+
+def _rules() -> frozenset[RulesKey] | None:
+    try:
+        with open_socket(NETLINK_NETFILTER) as sock:
+            messages = dump(sock, NFT_MSG_GETTABLE, bytes(4))
+    except OSError:  # as where nftables is a module that nobody has loaded yet
+        return None
+    told = ((m[_HEADER], _told(m, _HEADER + 4, NFTA_TABLE_NAME)) for m in messages)
+    return frozenset(
+        (NFPROTO[family], found[NFTA_TABLE_NAME].rstrip(b"\0").decode())
+        for family, found in told
+        if family in NFPROTO
+    )
 
 
 def _takes_ipv6(device: str) -> bool:

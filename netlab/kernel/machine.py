@@ -92,12 +92,15 @@ class LinuxMachine:
             return worker.call(lambda: frozenset(filter(namespaces.is_ours, inodes)))
 
     def held(
-        self, inodes: Mapping[str, int], tables: Mapping[str, Collection[Table]]
+        self,
+        inodes: Mapping[str, int],
+        tables: Mapping[str, Collection[Table]],
+        ruled: Collection[str],
     ) -> Mapping[str, Held | None]:
         if os.geteuid() != 0:
             return dict.fromkeys(self.standing(inodes))
         with self._visited(inodes) as (worker, namespaces):
-            return worker.call(lambda: dict(_held(namespaces, inodes, tables)))
+            return worker.call(lambda: dict(_held(namespaces, inodes, tables, ruled)))
 
     def rules(self, ns: str, identity: int, spec: str) -> Sequence[HeldRule]:
         from netlab.kernel import rules
@@ -204,10 +207,13 @@ def _running(record: Record) -> Running:
 
 
 def _held(
-    namespaces: Namespaces, wanted: Iterable[str], tables: Mapping[str, Collection[Table]]
+    namespaces: Namespaces,
+    wanted: Iterable[str],
+    tables: Mapping[str, Collection[Table]],
+    ruled: Collection[str],
 ) -> Iterator[tuple[str, Held]]:
     from netlab.kernel.held import held
 
     for ns in wanted:
         with suppress(FileNotFoundError, KernelRefused), namespaces.inside(ns):
-            yield ns, held(tables.get(ns, ()))
+            yield ns, held(tables.get(ns, ()), is_ruled=ns in ruled)

@@ -187,9 +187,13 @@ class Machine(Protocol):
         """The namespaces that are still there under their names."""
 
     def held(
-        self, inodes: Mapping[str, int], tables: Mapping[str, Collection[Table]]
+        self,
+        inodes: Mapping[str, int],
+        tables: Mapping[str, Collection[Table]],
+        ruled: Collection[str],
     ) -> Mapping[str, Held | None]:
-        """What those of these namespaces hold that are still there; routes, of their ``tables``.
+        """What those of these namespaces hold that are still there; routes, of their ``tables``,
+        and of those that are ``ruled`` nftables' tables too.
 
         None for one that this process may not enter.
         """

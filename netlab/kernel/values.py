@@ -66,6 +66,10 @@ Table = tuple[int, int]
 """Of routes: the version of IP, and the table's number."""
 
 
+RulesKey = tuple[str, str]
+"""Of a table of nftables: its family and its name."""
+
+
 class RouteKey(NamedTuple):
     """What tells a route from all others of its namespace."""
 
@@ -87,6 +91,8 @@ class Held(NamedTuple):
     """Device, and address without its prefix length."""
     routes: frozenset[RouteKey] | None
     """Whoever made them; None where nobody asked for them."""
+    rules: frozenset[RulesKey] | None = None
+    """nftables tables, by family and name; None where nobody asked, or the kernel has none."""
 
 
 def signal_of(code: int) -> str:

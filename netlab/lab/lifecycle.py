@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 ANOTHER_BOOT = states.ANOTHER_BOOT
 BEFORE = "before"
 """The file beside the journal that tells what the machine was like; see ``clean``."""
-LOOKED_FOR = frozenset({Stage.DEVICE, Stage.LINK, Stage.ADDRESS, Stage.ROUTE})
+LOOKED_FOR = frozenset({Stage.DEVICE, Stage.LINK, Stage.ADDRESS, Stage.ROUTE, Stage.FIREWALL})
 NOTHING_MADE = "its start was cut short before anything was made"
 
 
@@ -168,7 +168,9 @@ def missing(ground: Ground, found: Journal) -> Mapping[Key, str]:
 def _held(ground: Ground, found: Journal) -> Mapping[str, Held | None]:
     from netlab.resources.network import tables
 
-    return ground.machine.held(_identities(found), tables(found.inventory.values()))
+    every = found.inventory.values()
+    ruled = {resource.ns for resource in every if resource.stage == Stage.FIREWALL}
+    return ground.machine.held(_identities(found), tables(every), ruled)
 
 
 # changing

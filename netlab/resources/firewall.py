@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
@@ -10,9 +12,17 @@ from netlab.resources.base import InNode, Key, Resource, Stage, namespace_key
 
 if TYPE_CHECKING:
     from netlab.kernel.port import Kernel
+    from netlab.kernel.values import Held, RulesKey
 
 Text: TypeAlias = tuple[str, str]
 """A file's name from the topology's directory, "" for the topology itself, and what is in it."""
+
+
+_TABLE = re.compile(
+    r"^[ \t]*(?:(add|create|delete|destroy)[ \t]+)?table[ \t]+"
+    r"(?:(ip|ip6|inet|arp|bridge|netdev)[ \t]+)?([A-Za-z_][\w/\\.]*)[ \t]*[{;\n]",
+    re.MULTILINE,
+)
 
 
 @dataclass(frozen=True)
@@ -60,6 +70,28 @@ class Firewall(InNode):
     @property
     def title(self) -> str:
         return "nftables rules" if self.texts else "nat"
+
+    def lost(self, there: Mapping[str, Held | None]) -> str:
+        """Tables, whole ones: what is in them is looked at by `show --rules`."""
+        held = there.get(self.home)
+        if held is None or held.rules is None:
+            return ""
+        gone = [" ".join(name) for name in self.tables if name not in held.rules]
+        some, was = ("tables", "were") if gone[1:] else ("table", "was")
+        return f"{some} {', '.join(gone)} {was} gone" if gone else ""
+
+    @property
+    def tables(self) -> tuple[RulesKey, ...]:
+        """Those whose names stand plainly in the texts, at the beginning of a line."""
+        found: dict[RulesKey, None] = {}
+        for text in (*(text for _, text in self.texts), self.nat):
+            for verb, family, name in _TABLE.findall(text):
+                key = family or "ip", name
+                if verb in ("delete", "destroy"):
+                    found.pop(key, None)
+                else:
+                    found[key] = None
+        return tuple(found)
 
     def create(self, kernel: Kernel) -> None:
         kernel.set_rules(self.home, "", self.spec)

@@ -97,6 +97,17 @@ def test_a_link_goes_down_and_a_reset_gives_the_baseline_back(prefix: str) -> No
             lab.link("a", "b")
 
 
+def test_a_reset_brings_flushed_rules_back(prefix: str) -> None:
+    rules = "table ip f {\n chain c { type filter hook input priority 0; policy drop; }\n}\n"
+    plain = {"nodes": {"x": None, "y": {"nftables": rules}}, "links": [["x", "y"]]}
+    with Lab(plain, name=prefix) as lab:
+        assert not lab["x"].ping("y", version=4, within=0.5)
+        lab["y"].run("nft", "flush", "ruleset")
+        assert lab["x"].ping("y", version=4)
+        lab.reset()
+        assert not lab["x"].ping("y", version=4, within=0.5)
+
+
 def test_the_topology_may_be_a_file_or_plain_data(
     write: Write, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -69,6 +69,44 @@ def test_twice_down_is_told(file: Path, lab: str) -> None:
     assert f"no lab {lab} is up" in netlab("down", lab).err
 
 
+RULED = """\
+routing: static
+nodes:
+  a: {}
+  gw:
+    kind: router
+    nat: {masquerade: eth0}
+    nftables: |
+      table inet filter {
+        chain forward { type filter hook forward priority filter; policy drop; }
+      }
+      table ip6 mine {
+      }
+links: [[a, gw]]
+"""
+
+
+@pytest.mark.parametrize(
+    ("hand", "told"),
+    [
+        ("flush ruleset", "tables inet filter, ip6 mine, inet netlab_nat were gone"),
+        ("delete table ip6 mine", "table ip6 mine was gone"),
+    ],
+)
+def test_rules_that_were_flushed_are_brought_back(
+    write: Write, lab: str, hand: str, told: str
+) -> None:
+    file = write(RULED)
+    done("up", file)
+    before = inside(lab, "gw", "nft", "list", "ruleset").out
+    assert "is unchanged" in done("up", file)
+    assert inside(lab, "gw", "nft", *hand.split()).code == 0
+    assert told in done("plan", file)
+    assert told in done("up", file)
+    assert inside(lab, "gw", "nft", "list", "ruleset").out == before
+    assert "is unchanged" in done("up", file)
+
+
 @pytest.mark.parametrize("gone", [["a"], ["sw"], ["gw"], ["a", "sw", "gw"]])
 def test_a_deleted_namespace_is_healed(file: Path, lab: str, gone: list[str]) -> None:
     before = seen(lab)

@@ -7,6 +7,7 @@ import pytest
 from netlab.kernel.values import Held, RouteKey
 from netlab.resources import Inventory, Resource, network
 from netlab.resources.device import Device, Port, Veth
+from netlab.resources.firewall import Firewall
 from netlab.resources.namespace import Namespace
 from netlab.resources.network import Address, Route, Routing, Sysctl
 from tests.plan.labs import all_labs, inventory
@@ -100,6 +101,8 @@ NOTHING = EVERYTHING._replace(addresses=frozenset(), routes=frozenset())
 SIX = Address("l.a", "eth0", "fd00::1/64")
 OVER_SIX = Route("l.a", "fd01::/64", (("fd00::2", "eth0", 1, False),), table=7)
 STATIC = Routing("l.a", 4, (((("10.0.0.2", "eth0", 1, False),), ("0.0.0.0/0", "10.5.0.0/16")),))
+RULED = EVERYTHING._replace(rules=frozenset({("inet", "f"), ("ip", "mine")}))
+RULES = Firewall("l.a", (("", "table inet f {\n}\n"),), nat="table inet netlab_nat {\n}\n")
 LOST: list[tuple[Resource, Held | None, str]] = [
     *((r, EVERYTHING, "") for r in (HERE, SIX, OUT, OVER_SIX)),
     *((r, NOTHING, "it was gone") for r in (HERE, SIX, OUT, OVER_SIX)),
@@ -114,12 +117,31 @@ LOST: list[tuple[Resource, Held | None, str]] = [
     (CABLE, EVERYTHING, ""),
     (CABLE, NOTHING._replace(devices=frozenset()), "eth0 was deleted or renamed by hand"),
     (Route("l.a", "10.0.0.0/8", (), "blackhole"), NOTHING, "it was gone"),
+    (RULES, EVERYTHING, ""),
+    (RULES, RULED, "table inet netlab_nat was gone"),
+    (RULES, RULED._replace(rules=frozenset()), "tables inet f, inet netlab_nat were gone"),
+    (RULES, RULED._replace(rules=frozenset({("inet", "f"), ("inet", "netlab_nat")})), ""),
 ]
 
 
 @pytest.mark.parametrize(("resource", "held", "words"), LOST)
 def test_what_is_lost(resource: Resource, held: Held | None, words: str) -> None:
     assert resource.lost({"l.a": held}) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "tables"),
+    [
+        ("flush ruleset\ntable t {\n}", [("ip", "t")]),
+        ("add table inet t; # table ip u {\n  add chain inet t c", [("inet", "t")]),
+        ("table ip a\ndelete table ip a\ntable ip a {}\n", [("ip", "a")]),
+        ("\ttable ip6 b{\n}\ntable netdev c;\n", [("ip6", "b"), ("netdev", "c")]),
+        ("destroy table bridge a\ncreate table arp c.d\n", [("arp", "c.d")]),
+        ("define t = x\ntable inet $t {\n}\nadd rule ip table c accept\n# table ip z {", []),
+    ],
+)  # fmt: skip
+def test_tables_are_known_by_their_lines(text: str, tables: list[tuple[str, str]]) -> None:
+    assert list(Firewall("l.a", (("", text),)).tables) == tables
 
 
 def test_routes_are_looked_for_unless_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
