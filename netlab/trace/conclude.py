@@ -32,6 +32,7 @@ from netlab.trace.model import (
     Step,
     Trace,
 )
+from netlab.trace.moments import ARRIVALS
 from netlab.trace.reasons import TAKEN
 from netlab.trace.record import Record
 from netlab.trace.terrain import Terrain, plain
@@ -91,7 +92,7 @@ def _told(trail: Trail, record: Record, zero: int) -> Told:
     ]
     steps = [tuple(builder.build()) for builder in builders]
     kept = [n for n, some in enumerate(steps) if some] or [0]
-    while len(kept) > 1 and all(isinstance(step, Moment) for step in steps[kept[-1]]):
+    while len(kept) > 1 and all(map(_is_arrival, steps[kept[-1]])):
         kept.pop()
     visits = tuple(trail.visits[n] for n in kept)
     hops = tuple(
@@ -99,6 +100,10 @@ def _told(trail: Trail, record: Record, zero: int) -> Told:
         for n, v in zip(kept, visits, strict=True)
     )
     return Told(replace(trail, visits=visits), hops, builders[kept[-1]])
+
+
+def _is_arrival(step: Step) -> bool:
+    return isinstance(step, Moment) and step.what in ARRIVALS
 
 
 class _Scene:
