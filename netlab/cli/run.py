@@ -8,10 +8,12 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 
 from netlab.cli import lease
 from netlab.cli.work import Read, ground, located, read
 from netlab.errors import LabNotFound, NetlabError, UsageError
+from netlab.kernel import libc
 from netlab.lab import lifecycle, state
 from netlab.lab.interrupt import SIGNALS, watched
 
@@ -88,7 +90,11 @@ def _ended(command: Sequence[str], lab: str, node: str) -> int:
     into = [sys.executable, "-m", "netlab", "exec", lab, node, "--"] if node else []
     with _passed_on() as children:
         try:
-            process = subprocess.Popen([*into, *command], env={**os.environ, VARIABLE: lab})
+            process = subprocess.Popen(
+                [*into, *command],
+                env={**os.environ, VARIABLE: lab},
+                preexec_fn=partial(libc.die_with, os.getpid()),
+            )
         except OSError as problem:
             print(f"{command[0]}: {problem.strerror}", file=sys.stderr)  # noqa: T201
             return NOT_FOUND if isinstance(problem, FileNotFoundError) else NOT_EXECUTABLE

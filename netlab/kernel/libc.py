@@ -100,6 +100,16 @@ def become_subreaper() -> None:
     _check(_libc.prctl(36, 1, 0, 0, 0), "prctl")
 
 
+def die_with(parent: int) -> None:
+    """Be killed when that process ends, or at once where it has (PR_SET_PDEATHSIG, prctl(2)).
+
+    For a child that is about to exec: it is the thread that made it whose end counts.
+    """
+    _check(_libc.prctl(1, 9), "prctl")
+    if os.getppid() != parent:
+        os._exit(137)
+
+
 def inotify_init() -> int:
     """A non-blocking descriptor that children do not get (inotify(7))."""
     return _checked(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC), "inotify")

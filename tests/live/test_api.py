@@ -219,10 +219,10 @@ def test_a_lab_for_one_command(write: Write, lab: str, host_unchanged: None) -> 
 def test_a_killed_run_leaves_nothing(write: Write, lab: str, host_unchanged: None) -> None:
     command = [sys.executable, "-m", "netlab", "run", str(write(TEXT)), "--", "sh", "-c"]
     with subprocess.Popen(
-        [*command, "echo up; exec sleep 1"], stdout=subprocess.PIPE, cwd=ROOT
+        [*command, "echo up; exec sleep 611"], stdout=subprocess.PIPE, cwd=ROOT
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"up\n"
         process.send_signal(signal.SIGKILL)
     eventually(lambda: None if lab in labs() else True)
-    eventually(lambda: None if "sleep 1" in tool("ps", "-eo", "args").splitlines() else True)
+    eventually(lambda: None if "sleep 611" in tool("ps", "-eo", "args").splitlines() else True)
