@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
@@ -132,13 +133,13 @@ class Tried(Part):
         return self.name or self.does
 
     @property
+    @abstractmethod
     def does(self) -> str:
         """What is tried and expected, in a line."""
-        raise NotImplementedError
 
+    @abstractmethod
     def nodes(self) -> Iterator[tuple[str, str]]:
         """The nodes that it speaks of, each with the key it stands under."""
-        raise NotImplementedError
 
 
 class Sent(Tried):
@@ -148,9 +149,9 @@ class Sent(Tried):
     version: Version | None = Field(None, description="4 or 6; needed only where the target has addresses of both.")
 
     @property
+    @abstractmethod
     def target(self) -> str:
         """A node or an address."""
-        raise NotImplementedError
 
     @property
     def way(self) -> str:

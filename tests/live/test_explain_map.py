@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.live.conftest import Write
-from tests.live.world import ROOT, done, inside, ip, netlab, tool
+from tests.live.world import ROOT, done, inside, ip, netlab, settled, tool
 
 LABS = {
     "home-router": ("router", "phone"),
@@ -51,13 +50,10 @@ def test_a_map_is_what_the_kernel_has_and_the_file_said(stem: str, write: Write,
 
 def _settled(lab: str, node: str, wanted: Any) -> Any:
     """Addresses that the kernel makes itself come late, and are tentative first."""
-    until = time.monotonic() + 20
-    while True:
-        found = of_lab(lab, node)
-        is_settled = not _tentative(found) and _without_what_is_learned(found) == wanted
-        if is_settled or time.monotonic() > until:
-            return found
-        time.sleep(0.05)
+    return settled(
+        lambda: of_lab(lab, node),
+        lambda found: not _tentative(found) and _without_what_is_learned(found) == wanted,
+    )
 
 
 def _tentative(found: Any) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from netlab.cli.trace import lab_of
 from netlab.kernel.holding import HeldHop, HeldLink, HeldRoute
 from netlab.trace.explain.state import NodeState, World
 from tests.live.conftest import Write
-from tests.live.world import ROOT, done
+from tests.live.world import ROOT, done, settled
 
 TOPOLOGIES = sorted(ROOT.glob("topologies/*.yaml"))
 ALIVE = frozenset({"dhcp-dns", "ospf", "slaac"})
@@ -33,17 +32,11 @@ def test_a_plan_is_what_the_kernel_holds(file: Path, write: Write) -> None:
     held = held_of(*lab_of(str(topology)))
     for node in held.nodes:
         if told(planned, node) != told(held, node):  # IPv6 begins when the carrier has been noticed
-            held = _settled(topology, planned, node)
+            held = settled(
+                lambda: held_of(*lab_of(str(topology))),
+                lambda held, node=node: told(planned, node) == told(held, node),
+            )
         assert told(planned, node) == told(held, node), node
-
-
-def _settled(topology: Path, planned: World, node: str, seconds: float = 10.0) -> World:
-    until = time.monotonic() + seconds
-    while True:
-        held = held_of(*lab_of(str(topology)))
-        if told(planned, node) == told(held, node) or time.monotonic() > until:
-            return held
-        time.sleep(0.05)
 
 
 def renamed(file: Path) -> str:

@@ -11,9 +11,11 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from netlab.cli.main import run
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
 NETLAB = [sys.executable, "-m", "netlab"]
@@ -127,6 +129,16 @@ def _processes(prefix: str) -> list[str]:
             if f"NETLAB_LAB={prefix}".encode() in environment:
                 found.append(f"{pid} {Path(f'/proc/{pid}/cmdline').read_bytes()!r}")
     return found
+
+
+def settled(look: Callable[[], T], is_right: Callable[[T], bool], seconds: float = 20.0) -> T:
+    """What is seen as soon as that is right; else what is seen at last, for whoever asserts."""
+    import time
+
+    until = time.monotonic() + seconds
+    while not is_right(seen := look()) and time.monotonic() < until:
+        time.sleep(0.05)
+    return seen
 
 
 def eventually(holds: Callable[[], object], seconds: float = 20.0) -> Any:

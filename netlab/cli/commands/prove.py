@@ -8,18 +8,20 @@ from netlab.cli.commands.words import Json, some_labs, time_of, version_of
 
 commands = typer.Typer()
 
+LabOrFile = Annotated[
+    str,
+    typer.Argument(
+        metavar="LAB|FILE",
+        help="A lab that is up; or a topology file: up for as long as it takes, and down again.",
+        autocompletion=some_labs,
+        show_default=False,
+    ),
+]
+
 
 @commands.command()
 def test(
-    lab: Annotated[
-        str,
-        typer.Argument(
-            metavar="LAB|FILE",
-            help="A lab that is up; or a topology file: up, tested and down again.",
-            autocompletion=some_labs,
-            show_default=False,
-        ),
-    ],
+    lab: LabOrFile,
     only: Annotated[
         str, typer.Option(metavar="PATTERN", help="Those whose name has that in it; `*`: anything.")
     ] = "",
@@ -55,15 +57,7 @@ def test(
 
 @commands.command()
 def matrix(
-    lab: Annotated[
-        str,
-        typer.Argument(
-            metavar="LAB|FILE",
-            help="A lab that is up; or a topology file: up, asked and down again.",
-            autocompletion=some_labs,
-            show_default=False,
-        ),
-    ],
+    lab: LabOrFile,
     tcp: Annotated[
         str, typer.Option(metavar="PORTS", help="Connect to these, 80,443, instead of a ping.")
     ] = "",
